@@ -1,0 +1,320 @@
+"""The configuration of one trial: every default, bound and meaning, and nothing else.
+
+Frozen; an object that exists is valid. No torch here: a bad file must be refused before anything heavy is imported.
+A file may name a `preset`; its values stand in for the defaults, and what it does not name keeps the class's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from licap.errors import ConfigError, Problem
+from licap.fields import (
+    Checked,
+    Scalar,
+    choice,
+    construct,
+    flag,
+    flatten,
+    nearest,
+    nest,
+    parse_all,
+    part,
+    real,
+    string,
+    values_of,
+    whole,
+)
+from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
+
+NUM_FOLDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig(Checked):
+    """The generated knowledge graph."""
+
+    num_nodes: int = whole(1200, "nodes", at_least=60, at_most=10_000_000)
+    num_edges: int = whole(9000, "edges", at_least=60)
+    num_relations: int = whole(24, "relations", at_least=1)
+    noise: float = real(0.35, "standard deviation of the noise on log importance", at_least=0.0)
+    seed: int = whole(0, "seed of the generator", at_least=0, at_most=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node2vecConfig(Checked):
+    """Structure features where a data set brings none (Grover & Leskovec, KDD 2016)."""
+
+    dim: int = whole(64, "width of the embedding", at_least=1)
+    num_walks: int = whole(10, "walks from each node", at_least=1)
+    walk_length: int = whole(40, "nodes in a walk", at_least=2)
+    window: int = whole(5, "context size of the skip-gram model", at_least=1)
+    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1)
+    p: float = real(1.0, "return parameter", above=0.0)
+    q: float = real(1.0, "in-out parameter", above=0.0)
+    seed: int = whole(0, "seed of walks and skip-gram", at_least=0, at_most=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Checked):
+    """Semantic features where a data set brings none."""
+
+    encoder: str = choice(
+        "tfidf",
+        "tfidf: TF-IDF and truncated SVD, offline; sentence: a sentence encoder (extra `text`)",
+        ["tfidf", "sentence"],
+    )
+    dim: int = whole(64, "width of the SVD", at_least=1)
+    model: str = string("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Checked):
+    """Where graph, features and scores come from."""
+
+    dataset: str = choice(
+        "auto",
+        "auto: synthetic without a path, else told from the folder's files",
+        ["auto", "synthetic", "tsv", "published"],
+    )
+    path: str | None = string(None, "folder of the data set")
+    features: str = choice(
+        "struct", "what models see: structure, semantic, or both side by side", ["struct", "semantic", "concat"]
+    )
+    struct_file: str | None = string(
+        None, "structure features of one's own: .npy in the order of the nodes, or .npz with names and features"
+    )
+    semantic_file: str | None = string(None, "semantic features of one's own, as struct_file")
+    cache: str = string("data/cache", "folder for computed features")
+    synthetic: SyntheticConfig = part(SyntheticConfig)
+    node2vec: Node2vecConfig = part(Node2vecConfig)
+    text: TextConfig = part(TextConfig)
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """A data set of files needs its folder; the generated one has none."""
+        if self.dataset in ("tsv", "published") and self.path is None:
+            yield Problem("path", f"is missing: dataset {self.dataset} is read from a folder. Give data.path")
+        if self.dataset == "synthetic" and self.path is not None:
+            yield Problem("path", "has no meaning for dataset synthetic. Leave it out, or set data.dataset to auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinsConfig(Checked):
+    """Finer bins over the top bin's labels above the border."""
+
+    kind: str = choice(
+        "length",
+        "length: bins of bins.length; equal-width, quantile: bins.count bins",
+        ["length", "equal-width", "quantile"],
+    )
+    length: float = real(1.0, "length of a bin in log label (FB15k 1.0, TMDB5K 0.5, GA16K 1.0)", above=0.0)
+    count: int = whole(5, "number of bins", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetaConfig(Checked):
+    """Binomial closeness coefficients β of L2."""
+
+    p: float = real(0.5, "probability of the binomial; up to 0.5 keeps β falling with distance", above=0.0, below=1.0)
+    scale: float = real(1.0, "stretches the binomial's N; larger is flatter", at_least=1.0)
+    allow_unordered: bool = flag(False, "admit p above 0.5, where β no longer falls with distance")
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """β must fall with distance unless told otherwise."""
+        if self.p > 0.5 and not self.allow_unordered:
+            yield Problem(
+                "p", f"above 0.5 breaks the order of β (got {self.p:g}). Use at most 0.5, or set beta.allow_unordered"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(Checked):
+    """Stage 1: contrastive pretraining (LICAP, arXiv 2402.17791)."""
+
+    encoder: str = choice("pregat", "encoder", ["pregat"])
+    heads: int = whole(8, "heads of the first layer", at_least=1)
+    hidden: int = whole(8, "width of a head of the first layer", at_least=1)
+    out_dim: int | None = whole(
+        None, "width of the embeddings; null: 64 for structure features, else 128 (published)", at_least=1
+    )
+    relation_dim: int = whole(10, "width of the relation embedding", at_least=1)
+    negative_slope: float = real(0.01, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
+    imp_ratio: float = real(0.1, "γ: share of the training nodes in the top bin", above=0.0, below=1.0)
+    nontop_ratio: float = real(5.0, "ρ: where the non-top pool ends, in top bins", above=1.0)
+    sampling_seed: int = whole(0, "seed of the draw of non-top nodes (published: 0)", at_least=0, at_most=2**32 - 1)
+    bins: BinsConfig = part(BinsConfig)
+    beta: BetaConfig = part(BetaConfig)
+    temperature: float = real(0.05, "τ of L1 and L2", above=0.0)
+    eta1: float = real(1.0, "η1: weight of L1", at_least=0.0)
+    eta2: float = real(1.0, "η2: weight of L2", at_least=0.0)
+    lr: float = real(0.005, "learning rate of Adam", above=0.0)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0)
+    clip_norm: float | None = real(10.0, "largest gradient norm; null: no clipping", above=0.0)
+    max_epochs: int = whole(150, "length of the stage", at_least=1)
+    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1)
+    embeddings: str = choice("last", "handed on: last forward pass (published), or the best by loss", ["last", "best"])
+    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1)
+    probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0)
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """Some loss must be left."""
+        if self.eta1 == 0 and self.eta2 == 0:
+            yield Problem(
+                "eta1", "and eta2 are both 0: nothing to learn. Raise one, or set downstream.input to features"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GENIConfig(Checked):
+    """GENI (Park et al., KDD 2019)."""
+
+    layers: int = whole(3, "layers of score aggregation", at_least=1)
+    heads: int = whole(4, "attention heads", at_least=1)
+    relation_dim: int = whole(10, "width of the relation embedding", at_least=1)
+    negative_slope: float = real(0.2, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
+    dropout: float = real(0.3, "dropout on the input features", at_least=0.0, below=1.0)
+    centrality_scaling: bool = flag(True, "scale the score by the node's centrality")
+    residual: bool = flag(False, "add a layer's input to its output")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownstreamConfig(Checked):
+    """Stage 2: the model that estimates importance."""
+
+    model: str = choice("geni", "model", ["geni"])
+    input: str = choice(
+        "features+embeddings",
+        "features: no LICAP; embeddings: as in the paper; or both side by side",
+        ["features", "embeddings", "features+embeddings"],
+    )
+    lr: float = real(0.005, "learning rate of Adam", above=0.0)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0)
+    clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0)
+    max_epochs: int = whole(400, "length of the stage", at_least=1)
+    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1)
+    monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"])
+    geni: GENIConfig = part(GENIConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig(Checked):
+    """Where and how precisely a trial computes."""
+
+    device: str = string("cpu", "cpu, cuda or cuda:N")
+    dtype: str = choice("float32", "precision of models and features", ["float32", "float64"])
+    backend: str = choice("auto", "attention backend; auto: the fastest here", ["auto", "torch", "dgl"])
+    threads: int | None = whole(
+        None, "CPU threads; null: all cores. Another count can change the last digits", at_least=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig(Checked):
+    """Both stages on one fold of one data set."""
+
+    seed: int = whole(0, "seed of initial weights and dropout", at_least=0, at_most=2**32 - 1)
+    fold: int = whole(0, "fold of the five", at_least=0, at_most=NUM_FOLDS - 1)
+    split_seed: int = whole(0, "seed of the folds (published: 0)", at_least=0, at_most=2**32 - 1)
+    data: DataConfig = part(DataConfig)
+    pretrain: PretrainConfig = part(PretrainConfig)
+    downstream: DownstreamConfig = part(DownstreamConfig)
+    runtime: RuntimeConfig = part(RuntimeConfig)
+
+    @property
+    def total_budget(self) -> int:
+        """Epochs of both stages, whether or not a stage stops early."""
+        return self.pretrain.max_epochs + self.downstream.max_epochs
+
+    def flat(self) -> dict[str, Scalar]:
+        """All values by dotted name."""
+        return values_of(self)
+
+    def to_yaml(self) -> str:
+        """The complete config as YAML with plain scalars; each float reads back to the same bits."""
+        return write_yaml(nest(self.flat()))
+
+    def with_values(self, values: Mapping[str, object]) -> TrialConfig:
+        """A copy with some dotted names set. Raises: ConfigError with every problem."""
+        return config_from(self.flat() | dict(values))
+
+
+PRESETS: Mapping[str, Mapping[str, Scalar]] = {
+    # The settings of the code that LICAP's authors published (zhangtia16/LICAP, commit ad3ef2a).
+    "published": {
+        "pretrain.max_epochs": 1000,
+        "pretrain.embeddings": "last",
+        "downstream.input": "embeddings",
+        "downstream.max_epochs": 10_000,
+        "downstream.patience": 1000,
+        "downstream.monitor": "loss",
+        "downstream.geni.centrality_scaling": False,
+        "downstream.geni.residual": False,
+    },
+}
+
+
+def preset_values(name: object) -> dict[str, Scalar]:
+    """The values of a preset by dotted name. Raises: ValueError naming the presets there are."""
+    if isinstance(name, str) and name in PRESETS:
+        return dict(PRESETS[name])
+    raise ValueError(f"unknown preset {name!r}{nearest(str(name), PRESETS)} (there are: {', '.join(PRESETS)})")
+
+
+def config_from(flat: Mapping[str, object]) -> TrialConfig:
+    """A trial config from dotted values; what is absent takes its default. Raises: ConfigError with every problem."""
+    good, problems = parse_all(TrialConfig, flat)
+    if problems:
+        raise ConfigError(problems)
+    return construct(TrialConfig, good)
+
+
+def config_values(document: YamlDocument) -> dict[str, object]:
+    """The dotted values of a config file, its preset resolved. Raises: ConfigError with file and line."""
+    flat = flatten(document.data)
+    preset = flat.pop("preset", None)
+    if preset is None:
+        return flat
+    try:
+        return preset_values(preset) | flat
+    except ValueError as error:
+        raise ConfigError(f"{document.where(('preset',))}: preset: {error}") from None
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, object]:
+    """`a.b=c` words of a command line as dotted values, read as YAML reads them.
+
+    Raises: ConfigError for a word without `=` or without a key.
+    """
+    values: dict[str, object] = {}
+    problems = []
+    for word in assignments:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            problems.append(f"--set {word}: must have the form key=value, as in --set pretrain.lr=1e-3")
+        values[key.strip()] = parse_scalar(value)
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrialConfig:
+    """Reads a config file, applies `--set` words, checks everything.
+
+    Raises: ConfigError with every problem of the file, each with its line.
+    """
+    document = read_yaml(path)
+    values = config_values(document)
+    given = parse_overrides(overrides)
+    try:
+        return config_from(values | given)
+    except ConfigError as error:
+        raise ConfigError(_placed(problem, document, given) for problem in error.problems) from None
+
+
+def _placed(problem: Problem, document: YamlDocument, given: Mapping[str, object]) -> str:
+    place = "--set" if problem.key in given else document.where(tuple(problem.key.split(".")))
+    return f"{place}: {problem}."

@@ -1,0 +1,44 @@
+"""What every command line shares: errors as sentences on stderr, exit codes 0, 2 and 130, and nothing half-said.
+
+Exit codes: 0 done; 1 a fault of the program (with traceback); 2 something the user can put right; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from licap.errors import LicapError
+
+
+@dataclass
+class ExitStatus:
+    """Carries the exit code out of `exit_status`."""
+
+    code: int = 0
+
+
+@contextmanager
+def exit_status() -> Iterator[ExitStatus]:
+    """Turns the errors of a command's body into a message and an exit code."""
+    status = ExitStatus()
+    try:
+        yield status
+    except LicapError as error:
+        sys.stderr.write(f"error: {error}\n")
+        status.code = 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        status.code = 130
+    except BrokenPipeError:
+        # The reader of a pipe went away (`… | head`): nothing is left to say, and nobody to say it to.
+        sys.stderr.close()
+        status.code = 0
+
+
+def say(text: str = "") -> None:
+    """Prints a line of a command's result to stdout."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,32 @@
+"""What every loader returns: graph, raw importance, features and names of one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from licap.graph import KnowledgeGraph
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One knowledge graph with importance scores for some of its nodes.
+
+    importance: [N] float32 raw, 0 where invalid. valid: [N] bool. features: name (`struct`, `semantic`, `concat`) to
+    [N, D] float32, only what was asked for. names, relation_names: N and R strings; the row number stands in where a
+    format has no names. fingerprint: sha256 over the canonical arrays.
+    """
+
+    name: str
+    graph: KnowledgeGraph
+    importance: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    names: tuple[str, ...]
+    features: Mapping[str, NDArray[np.float32]]
+    fingerprint: str
+    descriptions: tuple[str, ...] | None = None
+    relation_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = field(default=())

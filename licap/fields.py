@@ -1,0 +1,275 @@
+"""Config fields that carry their own rules: default, bounds, choices and meaning on one line, and one checker for all.
+
+A config dataclass declares each field with `real`, `whole`, `flag`, `string`, `choice` or `part`. From these
+declarations come the checks, the conversion of what YAML and the command line give, the nearest valid name for a misspelt key, and
+the reference of all keys. Knows no config in particular.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from licap.errors import ConfigError, Problem
+
+Scalar = float | int | bool | str | None
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSpec:
+    """What one leaf of a config may hold."""
+
+    name: str
+    kind: type
+    optional: bool
+    default: Scalar
+    meaning: str
+    choices: tuple[str, ...] = ()
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+
+    def parse(self, value: object) -> Scalar:
+        """Converts what YAML or a command line gave to the field's type.
+
+        Raises: ValueError with what is expected and what was given.
+        """
+        if value is None:
+            if self.optional:
+                return None
+            raise ValueError(f"must be {self.expectation()} (got nothing)")
+        parsed = _PARSERS[self.kind](value)
+        if parsed is None or not self._allows(parsed):
+            raise ValueError(f"must be {self.expectation()} (got {value!r}){self._suggestion(value)}")
+        return typing.cast(Scalar, parsed)
+
+    def _allows(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        return (
+            (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.below is None or value < self.below)
+            and (self.at_most is None or value <= self.at_most)
+        )
+
+    def _suggestion(self, value: object) -> str:
+        return nearest(str(value), self.choices) if self.choices else ""
+
+    def expectation(self) -> str:
+        """The rule in words, as messages and the reference of keys print it."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        bounds = [
+            f"{word} {bound:g}"
+            for word, bound in (
+                ("above", self.above),
+                ("at least", self.at_least),
+                ("below", self.below),
+                ("at most", self.at_most),
+            )
+            if bound is not None
+        ]
+        noun = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}[self.kind]
+        return " ".join([noun, " and ".join(bounds)]).strip() + (" or null" if self.optional else "")
+
+
+def _parse_real(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _parse_whole(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = _parse_real(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _parse_flag(value: object) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower())
+    return value if isinstance(value, bool) else None
+
+
+def _parse_text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+_PARSERS: Mapping[type, Any] = {float: _parse_real, int: _parse_whole, bool: _parse_flag, str: _parse_text}
+
+
+def real(default: float | None, meaning: str, **bounds: float) -> Any:
+    """A float field."""
+    return field(default=default, metadata={"meaning": meaning, **bounds})
+
+
+def whole(default: int | None, meaning: str, **bounds: float) -> Any:
+    """An int field."""
+    return field(default=default, metadata={"meaning": meaning, **bounds})
+
+
+def flag(default: bool, meaning: str) -> Any:
+    """A bool field."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+def string(default: str | None, meaning: str) -> Any:
+    """A str field."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+def choice(default: str | None, meaning: str, options: Iterable[str]) -> Any:
+    """A str field that is one of a few."""
+    return field(default=default, metadata={"meaning": meaning, "choices": tuple(options)})
+
+
+def part(cls: type[T]) -> T:
+    """A field that is a config of its own."""
+    return field(default_factory=cls)
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`; did you mean X?` for a misspelt name, empty where nothing is near."""
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+@cache
+def specs_of(cls: type) -> Mapping[str, FieldSpec]:
+    """All leaves of a config class and its parts, by dotted name, in order of declaration."""
+    hints = typing.get_type_hints(cls)
+    found: dict[str, FieldSpec] = {}
+    for item in fields(cls):
+        hint = hints[item.name]
+        if is_dataclass(hint):
+            for name, spec in specs_of(typing.cast(type, hint)).items():
+                found[f"{item.name}.{name}"] = dataclasses.replace(spec, name=f"{item.name}.{name}")
+        else:
+            found[item.name] = _spec(item, hint)
+    return types.MappingProxyType(found)
+
+
+def _spec(item: dataclasses.Field[Any], hint: Any) -> FieldSpec:
+    members = [member for member in typing.get_args(hint) if member is not type(None)]
+    kind = members[0] if members else hint
+    return FieldSpec(
+        name=item.name, kind=kind, optional=bool(members), default=typing.cast(Scalar, item.default), **item.metadata
+    )
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as dotted names; an empty mapping disappears."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree
+
+
+def parse_all(cls: type, flat: Mapping[str, object]) -> tuple[dict[str, Scalar], list[Problem]]:
+    """Checks dotted values against a config class: what is good, converted, and every problem."""
+    specs, good, problems = specs_of(cls), {}, []
+    for name, value in flat.items():
+        if name not in specs:
+            problems.append(Problem(name, f"unknown key{_hint(name, specs)}"))
+            continue
+        try:
+            good[name] = specs[name].parse(value)
+        except ValueError as error:
+            problems.append(Problem(name, str(error)))
+    return good, problems
+
+
+def _hint(name: str, specs: Mapping[str, FieldSpec]) -> str:
+    parts = [valid for valid in specs if valid.startswith(f"{name}.")]
+    if parts:
+        return f": it is a group, give its keys ({', '.join(p.removeprefix(name + '.') for p in parts)})"
+    suggestion = nearest(name, specs)
+    if suggestion:
+        return suggestion
+    parent, _, leaf = name.rpartition(".")
+    same_leaf = [valid for valid in specs if valid.rpartition(".")[2] == leaf]
+    if same_leaf:
+        return f"; did you mean {same_leaf[0]}?"
+    siblings = [valid for valid in specs if parent and valid.startswith(f"{parent}.")]
+    return f"; valid here: {', '.join(siblings)}" if siblings else ""
+
+
+def construct(cls: type[T], flat: Mapping[str, Scalar], prefix: str = "") -> T:
+    """Builds a config and its parts from checked dotted values; what is absent takes its default.
+
+    Raises: ConfigError with the problems that cross-field rules find, under their full names.
+    """
+    hints = typing.get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for item in fields(typing.cast(Any, cls)):
+        hint = hints[item.name]
+        if is_dataclass(hint):
+            inner = {k.removeprefix(f"{item.name}."): v for k, v in flat.items() if k.startswith(f"{item.name}.")}
+            try:
+                arguments[item.name] = construct(typing.cast(type, hint), inner, f"{prefix}{item.name}.")
+            except ConfigError as error:
+                problems.extend(error.problems)
+        elif item.name in flat:
+            arguments[item.name] = flat[item.name]
+    if problems:
+        raise ConfigError(problems)
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(Problem(prefix + each.key, each.message) for each in error.problems) from None
+
+
+def values_of(config: object) -> dict[str, Scalar]:
+    """All leaves of a config object, by dotted name."""
+    return flatten(dataclasses.asdict(typing.cast(Any, config)))
+
+
+class Checked:
+    """A config dataclass that cannot exist with wrong values: field rules, then `cross_problems`."""
+
+    def __post_init__(self) -> None:
+        own = {
+            item.name: getattr(self, item.name)
+            for item in fields(typing.cast(Any, self))
+            if not is_dataclass(getattr(self, item.name))
+        }
+        _, problems = parse_all(type(self), own)
+        problems = problems or list(self.cross_problems())
+        if problems:
+            raise ConfigError(problems)
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """Rules that join several fields; keys are relative to this part. Override where there are some."""
+        yield from ()

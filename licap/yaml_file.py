@@ -1,0 +1,135 @@
+"""YAML as people write it: the line of every key, `1e-5` as a number, and a key given twice refused.
+
+Reading goes through a subclass of PyYAML's SafeLoader, so a file can hold nothing but mappings, lists and scalars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from licap.errors import ConfigError
+
+Path_ = tuple[str | int, ...]
+
+# YAML 1.1 wants a dot and a signed exponent; people write 1e-5, 1E-2 and 5e3.
+_NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)$")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads every usual way of writing a float."""
+
+
+_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """A YAML mapping with the line of each key and list item (paths are tuples of keys and indices)."""
+
+    source: str
+    data: Mapping[str, Any]
+    lines: Mapping[Path_, int]
+
+    def where(self, path: Path_) -> str:
+        """`file:line` of a key, or of its nearest parent that stands in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.source}:{self.lines.get(path, 1)}"
+
+
+def read_yaml(path: Path) -> YamlDocument:
+    """Reads a YAML file whose top level is a mapping.
+
+    Raises: ConfigError naming file and line: unreadable, not YAML, a key twice, not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, source: str) -> YamlDocument:
+    """Reads YAML text; `source` stands in for the file name in messages. Raises as `read_yaml`."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Path_, int] = {}
+        problems: list[str] = []
+        if node is not None:
+            _walk(loader, node, (), lines, problems, source, set())
+        data = {} if node is None or problems else loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ConfigError(_syntax(error, source)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: a value cannot be read ({error}).") from None
+    finally:
+        loader.dispose()
+    if problems:
+        raise ConfigError(problems)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source}:1: the file must hold keys and values (got {type(data).__name__}).")
+    return YamlDocument(source, data, lines)
+
+
+def parse_scalar(text: str) -> Any:
+    """A single value as YAML reads it, for `--set key=value`; text that is no YAML scalar stays text."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def write_yaml(data: Mapping[str, Any]) -> str:
+    """Plain YAML that any safe loader reads; floats keep their bits (PyYAML writes their repr)."""
+    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _syntax(error: yaml.YAMLError, source: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{source}:{mark.line + 1}" if mark else source
+    return f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}. Check indentation and quotes there."
+
+
+def _walk(
+    loader: _Loader,
+    node: yaml.Node,
+    path: Path_,
+    lines: dict[Path_, int],
+    problems: list[str],
+    source: str,
+    open_nodes: set[int],
+) -> None:
+    """Notes the line of each key below `node`, and each key that stands twice."""
+    if id(node) in open_nodes:
+        raise yaml.constructor.ConstructorError(None, None, "an alias that contains itself", node.start_mark)
+    open_nodes.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        first: dict[Any, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                problems.append(f"{source}:{line}: a key must be plain text.")
+                continue
+            key = key_node.value
+            if key in first:
+                problems.append(
+                    f"{source}:{line}: {key} stands twice, first on line {first[key]}. Keep one of the two."
+                )
+            first.setdefault(key, line)
+            lines[(*path, key)] = line
+            _walk(loader, value_node, (*path, key), lines, problems, source, open_nodes)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[(*path, index)] = item.start_mark.line + 1
+            _walk(loader, item, (*path, index), lines, problems, source, open_nodes)
+    open_nodes.discard(id(node))

@@ -1,0 +1,1 @@
+"""The search platform around `licap.Trial`: spaces, studies, strategy, engine, tracking, insight."""
