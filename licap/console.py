@@ -5,10 +5,13 @@ Exit codes: 0 done; 1 a fault of the program (with traceback); 2 something the u
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from licap.errors import LicapError
 
@@ -36,6 +39,31 @@ def exit_status() -> Iterator[ExitStatus]:
         # The reader of a pipe went away (`… | head`): nothing is left to say, and nobody to say it to.
         sys.stderr.close()
         status.code = 0
+
+
+@contextmanager
+def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """The first Ctrl-C or termination signal asks for a clean end by calling `stop`; a second one breaks off at once.
+
+    Signals reach the main thread only; in another thread the body runs without this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        for each in previous:
+            signal.signal(each, signal.default_int_handler)
+        stop()
+
+    try:
+        for number in previous:
+            signal.signal(number, ask)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def say(text: str = "") -> None:

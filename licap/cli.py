@@ -1,0 +1,157 @@
+"""The `licap` command: run one config, look at a data set, list all keys. Words to calls, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
+from licap.console import exit_status, say
+from licap.errors import ConfigError
+from licap.fields import specs_of
+
+if TYPE_CHECKING:
+    from licap.experiment import FoldResult
+    from licap.trial import Report
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    parser = argparse.ArgumentParser(prog="licap", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="pretrain and train one config, on one or several folds")
+    run.add_argument("config", type=Path, help="trial config (YAML), such as an exported best.yaml")
+    run.add_argument("--folds", metavar="K[,K…]|all", help="folds to run; default: the config's")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; default: below runs/")
+    run.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    run.set_defaults(action=run_command)
+
+    data = commands.add_parser("data", help="look at data sets").add_subparsers(dest="data_command", required=True)
+    inspect = data.add_parser("inspect", help="counts, labels, degrees, relations, and what will hurt")
+    inspect.add_argument("path", nargs="?", help="folder of the data set; without it, the synthetic graph")
+    inspect.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the config")
+    inspect.set_defaults(action=inspect_command)
+
+    config = commands.add_parser("config", help="list every key of a trial config: default, rule, meaning")
+    config.set_defaults(action=config_command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command. Returns the exit code."""
+    options = build_parser().parse_args(argv)
+    with exit_status() as status:
+        options.action(options)
+    return status.code
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """`licap run`."""
+    config = load_config(options.config, options.set)
+    folds = parse_folds(options.folds, config)
+
+    from licap.checkpoint import checkpoint_path
+    from licap.datasets import load_dataset
+    from licap.experiment import run_folds
+
+    out = options.out or checkpoint_path(Path("runs"), config).parent
+    dataset = load_dataset(config.data, progress=_tell)
+    watch = EpochLines(config, len(folds))
+    results = run_folds(config, dataset, folds=folds, out=out, resume=options.resume, watch=watch)
+    say(results_table(results))
+    say(f"\nwritten to {out}")
+
+
+def inspect_command(options: argparse.Namespace) -> None:
+    """`licap data inspect`."""
+    given = parse_overrides(options.set)
+    config = config_from(given | ({"data.path": options.path} if options.path else {}))
+
+    from licap.datasets import inspect_dataset
+
+    say(inspect_dataset(config.data))
+
+
+def config_command(options: argparse.Namespace) -> None:
+    """`licap config`."""
+    for name, spec in specs_of(TrialConfig).items():
+        default = "null" if spec.default is None else str(spec.default)
+        say(f"{name} = {default}\n    {spec.meaning} ({spec.expectation()})")
+
+
+def parse_folds(words: str | None, config: TrialConfig) -> list[int]:
+    """`all`, or fold numbers with commas. Raises: ConfigError."""
+    if words is None:
+        return [config.fold]
+    if words == "all":
+        return list(range(NUM_FOLDS))
+    parts = [word.strip() for word in words.split(",")]
+    wrong = [part for part in parts if not part.isdecimal() or int(part) >= NUM_FOLDS]
+    if wrong:
+        raise ConfigError(
+            f"--folds {words}: {', '.join(map(repr, wrong))} is no fold; give 0 to {NUM_FOLDS - 1}, or all."
+        )
+    return sorted({int(part) for part in parts})
+
+
+def results_table(results: Sequence[FoldResult]) -> str:
+    """Each metric on validation and test nodes, mean ± standard deviation over folds where there are several."""
+    import statistics
+
+    from licap.metrics import METRICS
+
+    lines = [f"{'':14}{'validation':>20}{'test':>20}"]
+    for name in results[0].metrics["val"]:
+        cells = []
+        for split in ("val", "test"):
+            values = [result.metrics[split][name] for result in results]
+            spread = f" ± {statistics.pstdev(values):.4f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.4f}{spread}")
+        lines.append(f"{METRICS[name].label:14}{cells[0]:>20}{cells[1]:>20}")
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        lines.append(f"note: {note}")
+    return "\n".join(lines)
+
+
+class EpochLines:
+    """Progress on stderr: where the run is, how it does, the time left; a line every two seconds at most."""
+
+    def __init__(self, config: TrialConfig, num_folds: int) -> None:
+        self._total = config.total_budget
+        self._num_folds = num_folds
+        self._begun: dict[int, float] = {}
+        self._first_budget: dict[int, int] = {}
+        self._shown = 0.0
+
+    def __call__(self, fold: int, report: Report) -> None:
+        """Shows a report, unless one was shown just now."""
+        now = time.monotonic()
+        self._begun.setdefault(fold, now)
+        self._first_budget.setdefault(fold, report.budget)
+        if now - self._shown < 2.0:
+            return
+        self._shown = now
+        done = report.budget - self._first_budget[fold]
+        left = f"{(now - self._begun[fold]) / done * (self._total - report.budget):.0f} s" if done else "…"
+        value = report.metrics.get("val.spearman")
+        shown = f", validation Spearman {value:.4f}" if value is not None else ""
+        fold_words = f"fold {fold}, " if self._num_folds > 1 else ""
+        _tell(
+            f"{fold_words}{report.stage} epoch {report.epoch}, {report.budget}/{self._total}{shown}, "
+            f"at most {left} left"
+        )
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""What happens in a study, in which order: record first, then strategy, tracking and display. Knows no Ray.
+
+Every proposal, report and end is in the record before it is acted on, so that what is on disk is never behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from licap.config import TrialConfig
+from licap.errors import ConfigError
+from licap.fields import Scalar
+from licap.trial import Report
+from search.engine.messages import Assignment, Failure, StepResult
+from search.engine.resources import threads_of
+from search.engine.watch import Watch
+from search.space import SearchSpace
+from search.strategy import Decision, Proposer, Pruner, TrialReport
+from search.study import Study
+from search.study.events import Decided, Ended, Proposed, Reported
+from search.tracking import Tracker
+
+
+@dataclass
+class _Running:
+    """A trial that has been proposed and has not ended."""
+
+    values: Mapping[str, Scalar]
+    started: float
+    budget: int = 0
+    value: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Conductor:
+    """Answers the three questions a driver asks: what next, go on or stop, and what if it ended."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        study: Study,
+        *,
+        proposer: Proposer,
+        pruner: Pruner,
+        tracker: Tracker,
+        watch: Watch,
+        slots: int,
+        fingerprint: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._space, self._study = space, study
+        self._proposer, self._pruner, self._tracker, self._watch = proposer, pruner, tracker, watch
+        self._slots, self._fingerprint, self._clock = slots, fingerprint, clock
+        self._began = clock()
+        self._metric_key = f"val.{space.metric.name}"
+        self._running: dict[int, _Running] = {}
+        self._next = 0
+        self._exhausted = False
+        self._stop_reason: str | None = None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no further trial starts and running ones are cut off: `interrupted` or `time budget`; else None."""
+        budget = self._space.time_budget_s
+        if self._stop_reason is None and budget is not None and self._clock() - self._began >= budget:
+            self._stop_reason = "time budget"
+        return self._stop_reason
+
+    def interrupt(self) -> None:
+        """Asks the search to stop; safe to call from a signal handler."""
+        self._stop_reason = "interrupted"
+
+    @property
+    def finished(self) -> bool:
+        """Whether no further trial will be proposed."""
+        return self._exhausted or self._next >= self._space.trials or self.stop_reason is not None
+
+    def propose(self) -> Assignment | None:
+        """The next trial; None while all slots are taken, or when there is none."""
+        if self.finished or len(self._running) >= self._slots:
+            return None
+        number = self._next
+        values = self._proposer.propose(number)
+        if values is None:
+            self._exhausted = True
+            return None
+        self._next += 1
+        starting = number < len(self._space.starting_points)
+        self._study.append(Proposed(trial=number, values=dict(values), starting_point=starting))
+        self._running[number] = _Running(values, self._clock())
+        try:
+            config = self._config(values)
+        except ConfigError as error:
+            # Ranges are checked one by one when the space is loaded; a combination may still break a joint rule.
+            self._end(number, "failed", Failure("invalid-config", str(error)))
+            return self.propose()
+        self._tracker.start_trial(number, self._parameters(config), self._tags(config))
+        self._watch.started(number, values)
+        return Assignment(number, config, self._space.report_every)
+
+    def receive(self, number: int, result: StepResult) -> bool:
+        """Takes an actor's result. Returns whether the trial is to stop (it has ended, or is pruned)."""
+        if number not in self._running:
+            return True
+        self._running[number].notes = result.notes
+        stop = self._take_reports(number, result.reports)
+        if stop and not (result.finished and result.failure is None):
+            self._study.append(Decided(trial=number, budget=self._running[number].budget, decision="stop"))
+            self._end(number, "pruned", None)
+        elif result.failure is not None:
+            self._end(number, "failed", result.failure)
+        elif result.finished:
+            self._end(number, "complete", None)
+        return number not in self._running
+
+    def crashed(self, number: int, message: str) -> None:
+        """The actor's process died, or raised what nobody expected."""
+        if number in self._running:
+            self._end(number, "failed", Failure("crashed", message))
+
+    def close(self) -> None:
+        """Ends what still runs as interrupted."""
+        for number in list(self._running):
+            self._end(
+                number, "interrupted", Failure("interrupted", f"cut off: {self.stop_reason or 'the search ended'}")
+            )
+
+    def _config(self, values: Mapping[str, Scalar]) -> TrialConfig:
+        config = self._space.config_for(values)
+        if config.runtime.threads is None:
+            config = config.with_values({"runtime.threads": threads_of(self._space.resources)})
+        return config
+
+    def _take_reports(self, number: int, reports: Sequence[Report]) -> bool:
+        """Records reports and asks the pruner once, about the last. Returns its wish to stop."""
+        running = self._running[number]
+        for report in reports:
+            self._study.append(
+                Reported(
+                    trial=number,
+                    stage=report.stage,
+                    epoch=report.epoch,
+                    budget=report.budget,
+                    metrics=dict(report.metrics),
+                )
+            )
+            self._tracker.log(number, report.budget, report.metrics)
+        if not reports:
+            return False
+        last = reports[-1]
+        running.budget = last.budget
+        value = last.metrics.get(self._metric_key)
+        if value is None:
+            return False
+        running.value = value
+        self._proposer.observe_report(number, last.budget, value)
+        self._watch.reported(number, last, value)
+        decision = self._pruner.decide(TrialReport(trial=number, budget=last.budget, value=value))
+        return decision is Decision.STOP
+
+    def _end(self, number: int, state: str, failure: Failure | None) -> None:
+        running = self._running.pop(number)
+        self._study.append(
+            Ended(
+                trial=number,
+                state=state,
+                failure=failure.kind if failure else None,
+                message=failure.message if failure else "",
+                budget=running.budget,
+                seconds=self._clock() - running.started,
+                notes=running.notes,
+            )
+        )
+        self._proposer.finish(number, state, running.value if state == "complete" else None)
+        tags = {"failure": failure.kind, "message": failure.message} if failure else {}
+        if running.notes:
+            tags["notes"] = "; ".join(running.notes)
+        self._tracker.end_trial(number, state, tags, {})
+        self._watch.ended(number, state, running.value, failure.message if failure else "")
+
+    def _parameters(self, config: TrialConfig) -> dict[str, Scalar]:
+        return config.flat()
+
+    def _tags(self, config: TrialConfig) -> dict[str, str]:
+        return {"fold": str(config.fold), "seed": str(config.seed), "dataset": self._fingerprint}

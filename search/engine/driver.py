@@ -1,0 +1,137 @@
+"""Runs a search from its first check to its last artifact: the one place where all rooms meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from licap.config import DataConfig
+from licap.console import stop_signals
+from licap.datasets import load_dataset
+from licap.datasets.dataset import Dataset
+from search.engine.cluster import ray_instance
+from search.engine.conductor import Conductor
+from search.engine.resources import Machine, check_resources, num_slots
+from search.engine.watch import watch_for
+from search.insight import best_config, leaderboard, render_text
+from search.space import SearchSpace
+from search.strategy import Proposer, build_pruner
+from search.study import Study, TrialRecord
+from search.tracking import Tracker, preflight, tracking_uri
+
+_STORE_MARGIN = 96 * 1024**2
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """How a search ended. stop_reason: None where it ran to its end, else `interrupted` or `time budget`."""
+
+    study: str
+    trials: tuple[TrialRecord, ...]
+    tracking_uri: str
+    stop_reason: str | None
+
+
+def run_search(
+    space: SearchSpace,
+    *,
+    root: Path,
+    study_name: str,
+    tracking: str | None,
+    ray_address: str | None,
+    progress: Callable[[str], None],
+) -> SearchOutcome:
+    """Runs a whole study. Nothing is written before space, slots, tracking store and data have been checked.
+
+    Raises: LicapError with a sentence for people.
+    """
+    machine = check_resources(space)
+    uri = tracking_uri(root, tracking)
+    Study.check_new(root, study_name)
+    preflight(uri)
+    data_config = space.config_for(space.defaults()).data
+    dataset = load_dataset(data_config, progress=progress)
+    with ExitStack() as stack:
+        study = stack.enter_context(Study.create(root, study_name, space.to_yaml()))
+        tracker = stack.enter_context(Tracker(uri, study_name, artifacts=root / "artifacts"))
+        slots = num_slots(space, machine)
+        watch = stack.enter_context(watch_for(space))
+        conductor = Conductor(
+            space,
+            study,
+            proposer=Proposer(
+                space.parameters,
+                sampler=space.sampler,
+                seed=space.seed,
+                direction=space.metric.direction,
+                starting_points=space.starting_points,
+            ),
+            pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
+            tracker=tracker,
+            watch=watch,
+            slots=slots,
+            fingerprint=dataset.fingerprint,
+        )
+        try:
+            with stop_signals(conductor.interrupt):
+                _tune(conductor, machine, ray_address, slots, {data_config: dataset}, space)
+        finally:
+            conductor.close()
+        outcome = SearchOutcome(study_name, study.trials(), uri, conductor.stop_reason)
+        _summarise(outcome, space, tracker)
+    return outcome
+
+
+def _tune(
+    conductor: Conductor,
+    machine: Machine,
+    ray_address: str | None,
+    slots: int,
+    datasets: dict[DataConfig, Dataset],
+    space: SearchSpace,
+) -> None:
+    bytes_needed = 2 * sum(size_of(dataset) for dataset in datasets.values()) + _STORE_MARGIN
+    with ray_instance(machine, address=ray_address, object_store_bytes=bytes_needed) as scratch:
+        from ray import tune
+
+        from search.engine.actor import TrialActor
+        from search.engine.adapters import StudyScheduler, StudySearcher, StudyStopper
+
+        trainable = tune.with_resources(
+            tune.with_parameters(TrialActor, datasets=datasets),
+            {"cpu": space.resources.cpus, "gpu": space.resources.gpus},
+        )
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=StudySearcher(conductor),
+                scheduler=StudyScheduler(conductor),
+                num_samples=space.trials,
+                reuse_actors=True,
+                trial_name_creator=str,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name="study", storage_path=f"{scratch}/tune", verbose=0, stop=StudyStopper(conductor)
+            ),
+        ).fit()
+
+
+def size_of(dataset: Dataset) -> int:
+    """Bytes of a data set's arrays."""
+    graph = dataset.graph
+    arrays = [graph.src, graph.dst, graph.rel, dataset.importance, dataset.valid, *dataset.features.values()]
+    return sum(array.nbytes for array in arrays)
+
+
+def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: Tracker) -> None:
+    rows = leaderboard(outcome.trials, space)
+    artifacts = {"leaderboard.txt": render_text(rows)}
+    complete = [trial for trial in outcome.trials if trial.state == "complete"]
+    metrics = {}
+    if complete:
+        artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
+        metrics = dict(rows[0].metrics)
+    tracker.finish(metrics=metrics, artifacts=artifacts, state=outcome.stop_reason or "complete")

@@ -1,0 +1,39 @@
+"""What driver and actor say to each other: an assignment goes out, step results come back. Plain data, no Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from licap.config import TrialConfig
+from licap.trial import Report
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One trial for an actor: its number in the study, its config, and how many epochs to run between two results."""
+
+    number: int
+    config: TrialConfig
+    report_every: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial could not end well: `diverged`, `invalid-config`, `data` or `crashed`, and a sentence for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What an actor did since its last result.
+
+    reports: in order, one per epoch. finished: the trial has no more reports. failure: set where it ended badly.
+    notes: flags that belong into table and tags, such as a constant prediction.
+    """
+
+    reports: tuple[Report, ...]
+    finished: bool
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,79 @@
+"""`python search/run.py --space FILE`: checks a search space, runs the study, says what to do next."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from licap.console import exit_status, say
+from search.space import SearchSpace, describe
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = argparse.ArgumentParser(prog="python search/run.py", description=__doc__)
+    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="search space (YAML)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
+    parser.add_argument(
+        "--study", metavar="NAME", help="name of the study; default: the space's, with a number if taken"
+    )
+    parser.add_argument("--trials", metavar="N", help="number of trials")
+    parser.add_argument("--time-budget", metavar="TIME", help="stop after this time, as in 90s, 30m, 2h")
+    parser.add_argument("--max-concurrent", metavar="N", help="trials at once, at most")
+    parser.add_argument("--seed", metavar="N", help="seed of the search")
+    parser.add_argument(
+        "--root", type=Path, default=Path("mlruns"), metavar="DIR", help="where studies and runs are kept"
+    )
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server or database; default: in the root folder")
+    parser.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster; default: a private instance")
+    parser.add_argument("--dry-run", action="store_true", help="check and describe the space, train nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command. Returns the exit code."""
+    options = build_parser().parse_args(argv)
+    with exit_status() as status:
+        space = SearchSpace.load(options.space, overrides=overrides(options))
+        if options.dry_run:
+            say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
+        else:
+            status.code = search(space, options)
+    return status.code
+
+
+def overrides(options: argparse.Namespace) -> list[str]:
+    """`--trials 5` is `--set trials=5`: one way of overriding, several spellings."""
+    words = list(options.set)
+    for key in ("trials", "time_budget", "max_concurrent", "seed"):
+        value = getattr(options, key)
+        if value is not None:
+            words.append(f"{key}={value}")
+    return words
+
+
+def search(space: SearchSpace, options: argparse.Namespace) -> int:
+    """Runs the study and prints its outcome. Returns 0, or 130 where it was interrupted."""
+    from search.engine.driver import run_search
+    from search.insight import outcome_json, outcome_text
+    from search.study import Study
+
+    outcome = run_search(
+        space,
+        root=options.root,
+        study_name=options.study or Study.free_name(options.root, space.name),
+        tracking=options.tracking_uri,
+        ray_address=options.ray_address,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - a door may speak
+    )
+    show = outcome_json if options.json else outcome_text
+    say(show(outcome.trials, space, study=outcome.study, root=options.root, tracking_uri=outcome.tracking_uri))
+    return 130 if outcome.stop_reason == "interrupted" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
