@@ -1,0 +1,20 @@
+"""The study folder: the one primary record of a search, its lock, and what follows from the record."""
+
+from __future__ import annotations
+
+from search.study.events import Decided, Ended, Event, Opened, Proposed, Reported, StudyEnded
+from search.study.study import Study
+from search.study.trials import STATES, TrialRecord
+
+__all__ = [
+    "STATES",
+    "Decided",
+    "Ended",
+    "Event",
+    "Opened",
+    "Proposed",
+    "Reported",
+    "Study",
+    "StudyEnded",
+    "TrialRecord",
+]

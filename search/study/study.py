@@ -1,0 +1,201 @@
+"""A study: its folder, its record, and the trials that follow from the record.
+
+    ROOT/studies/NAME/
+      space.yaml       the resolved space
+      record.jsonl     every proposal, report, decision and end, appended before it is acted on
+      checkpoints/N/   what trial N needs to go on
+      lock             who writes
+
+One process writes (`Study.create`), any number read at the same time (`Study.open`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from licap.errors import StoreError
+from licap.fields import nearest
+from licap.files import write_atomically
+from search.study.events import Event, Opened
+from search.study.lock import Lock, Owner, owner_of
+from search.study.record import RECORD_FILE, RecordWriter, header, read_record
+from search.study.trials import TrialRecord, changed
+
+SPACE_FILE = "space.yaml"
+_MAX_NAME = 100
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Study:
+    """One study; make it with `create` or `open`. A context manager that closes record and lock."""
+
+    def __init__(self, folder: Path, lock: Lock | None, writer: RecordWriter | None) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self._lock, self._writer = lock, writer
+        self._events: list[Event] = []
+        self._trials: dict[int, TrialRecord] = {}
+
+    @classmethod
+    def create(cls, root: Path, name: str, space_yaml: str) -> Study:
+        """Makes the folder of a new study and holds its lock. Either the whole folder appears or nothing.
+
+        Raises: StoreError for a bad name, one that is taken, or a root that cannot be written.
+        """
+        folder = _folder(root, name)
+        _refuse_taken(folder)
+        draft = _new_folder(folder.parent)
+        lock = None
+        try:
+            lock = Lock.acquire(draft)
+            write_atomically(draft / SPACE_FILE, lambda file: file.write(space_yaml.encode("utf-8")))
+            write_atomically(draft / RECORD_FILE, lambda file: file.write(header()))
+            _rename(draft, folder)
+            study = cls(folder, lock, RecordWriter(folder / RECORD_FILE))
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        study.append(Opened(pid=os.getpid(), host=socket.gethostname()))
+        return study
+
+    @classmethod
+    def open(cls, root: Path, name: str) -> Study:
+        """Reads a study as it is now, whether or not a process is running it.
+
+        Raises: StoreError for an unknown name, naming the nearest, or a record that cannot be read.
+        """
+        folder = _folder(root, name)
+        if not (folder / RECORD_FILE).exists():
+            raise StoreError(f"{folder.parent}: there is no study {name}{_hint(name, cls.names(root))}.")
+        study = cls(folder, None, None)
+        read_record(folder / RECORD_FILE, study._take)
+        return study
+
+    @staticmethod
+    def names(root: Path) -> tuple[str, ...]:
+        """The names of the studies under a root, sorted; empty where there are none."""
+        return tuple(sorted(path.parent.name for path in _records(root)))
+
+    @staticmethod
+    def latest(root: Path) -> str:
+        """The study whose record was written last. Raises: StoreError where there is none."""
+        records = _records(root)
+        if not records:
+            raise StoreError(f"{root}: there is no study yet. Start one with search/run.py, or give --root.")
+        return max(records, key=lambda path: (path.stat().st_mtime_ns, path.parent.name)).parent.name
+
+    @property
+    def space_path(self) -> Path:
+        """The resolved space file."""
+        return self.folder / SPACE_FILE
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events, in order."""
+        return tuple(self._events)
+
+    def owner(self) -> Owner | None:
+        """The living process that writes to this study, or None."""
+        return owner_of(self.folder)
+
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials, by number."""
+        return tuple(self._trials[number] for number in sorted(self._trials))
+
+    def checkpoint_folder(self, trial: int) -> Path:
+        """Where trial number `trial` keeps its checkpoints; whoever writes one makes the folder."""
+        return self.folder / "checkpoints" / str(trial)
+
+    def append(self, event: Event) -> None:
+        """Writes an event to the record; act on it only afterwards.
+
+        Raises: StoreError if it cannot be written, ValueError if it cannot follow the earlier events, RuntimeError if
+        this study was opened for reading.
+        """
+        if self._writer is None:
+            raise RuntimeError(f"study {self.name} is open for reading only")
+        trial = changed(self._trials, event)
+        self._writer.append(event, time.time())
+        self._keep(event, trial)
+
+    def close(self) -> None:
+        """Closes the record and gives the lock back."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, event: Event) -> None:
+        self._keep(event, changed(self._trials, event))
+
+    def _keep(self, event: Event, trial: TrialRecord | None) -> None:
+        self._events.append(event)
+        if trial is not None:
+            self._trials[trial.number] = trial
+
+
+def _folder(root: Path, name: str) -> Path:
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        raise StoreError(
+            f"{name!r} cannot be the name of a study. Use at most {_MAX_NAME} letters, digits, '.', '_' and '-', "
+            "and begin with a letter or digit."
+        )
+    return root / "studies" / name
+
+
+def _records(root: Path) -> list[Path]:
+    # Hidden folders are drafts that a kill left behind.
+    return [path for path in root.glob(f"studies/*/{RECORD_FILE}") if not path.parent.name.startswith(".")]
+
+
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    if not names:
+        return ", nor any other. Start one with search/run.py, or give --root"
+    return nearest(name, names) or f" (there are: {', '.join(names[-10:])})"
+
+
+def _refuse_taken(folder: Path) -> None:
+    if folder.exists():
+        owner = owner_of(folder)
+        running = f" and is being written by {owner}" if owner else ""
+        raise StoreError(f"{folder}: this study exists already{running}. Choose another name with --study.")
+
+
+def _new_folder(parent: Path) -> Path:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
+    except OSError as error:
+        place = error.filename or parent
+        raise StoreError(
+            f"{place}: cannot make a folder for the study ({error.strerror}). Check rights and space, or give --root."
+        ) from None
+
+
+def _rename(draft: Path, folder: Path) -> None:
+    try:
+        draft.chmod(0o755)
+        draft.rename(folder)
+    except OSError:
+        # Somebody else was faster: a folder cannot be renamed over one that is not empty.
+        _refuse_taken(folder)
+        raise StoreError(f"{folder}: cannot be made. Check rights and space, or give --root.") from None

@@ -1,0 +1,239 @@
+"""The study folder: what was appended is read back, whatever happened to the writer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from licap.errors import StoreError
+from search.study import Decided, Ended, Proposed, Reported, Study, StudyEnded
+
+WRITER = """
+import sys
+from pathlib import Path
+from search.study import Proposed, Reported, Study
+study = Study.create(Path(sys.argv[1]), sys.argv[2], "metric: spearman\\n")
+study.append(Proposed(trial=0, values={"pretrain.lr": 0.1}, starting_point=False))
+print("ready", flush=True)
+budget = 0
+while True:
+    budget += 1
+    study.append(Reported(trial=0, stage="pretrain", epoch=budget - 1, budget=budget,
+                          metrics={"val.spearman": budget / 7, "padding": 1e-300 * budget}))
+    if len(sys.argv) > 3:
+        sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def writer(root: Path, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that creates a study and appends to it until it is killed."""
+    command = [sys.executable, "-c", WRITER, str(root), name, *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def report(trial: int, budget: int, value: float) -> Reported:
+    return Reported(trial=trial, stage="pretrain", epoch=budget - 1, budget=budget, metrics={"val.spearman": value})
+
+
+def propose(trial: int, **values: float) -> Proposed:
+    return Proposed(trial=trial, values=values, starting_point=trial == 0)
+
+
+def end(trial: int, state: str = "complete", failure: str | None = None) -> Ended:
+    return Ended(trial=trial, state=state, failure=failure, message="", budget=9, seconds=1.5, notes=("a note",))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    with Study.create(tmp_path, "first", "metric: spearman\n") as created:
+        yield created
+
+
+def test_what_is_appended_is_read_back(tmp_path: Path, study: Study) -> None:
+    events = [propose(0, a=1.0), report(0, 1, 0.25), Decided(trial=0, budget=1, decision="stop"), end(0, "pruned")]
+    for event in events:
+        study.append(event)
+    study.append(StudyEnded(reason="all trials done", seconds=3.0))
+    again = Study.open(tmp_path, "first")
+    assert again.events == study.events and again.events[1:-1] == tuple(events)
+    assert again.trials() == study.trials()
+    assert again.space_path.read_text(encoding="utf-8") == "metric: spearman\n"
+
+
+def test_trials_follow_from_the_events(study: Study) -> None:
+    for event in [
+        propose(1, a=2.0),
+        propose(0, a=1.0),
+        propose(2),
+        report(1, 1, 0.5),
+        report(0, 1, float("nan")),
+        report(1, 2, 0.75),
+        end(1),
+        end(0, "failed", "diverged"),
+    ]:
+        study.append(event)
+    first, second, third = study.trials()
+    assert (first.number, first.state, first.failure, first.starting_point) == (0, "failed", "diverged", True)
+    assert first.final("spearman") is None
+    assert (second.state, second.budget, second.final("spearman"), second.seconds) == ("complete", 2, 0.75, 1.5)
+    assert second.notes == ("a note",) and second.final("rmse") is None
+    assert (third.state, third.budget, third.final("spearman")) == ("running", 0, None)
+
+
+def test_a_trial_that_goes_on_from_a_checkpoint_has_one_report_per_budget(study: Study) -> None:
+    for event in [propose(0), *[report(0, budget, budget / 8) for budget in (1, 2, 3)], end(0, "interrupted")]:
+        study.append(event)
+    assert study.trials()[0].state == "interrupted"
+    for budget in (2, 3, 4):
+        study.append(report(0, budget, budget / 8))
+    (trial,) = study.trials()
+    assert trial.state == "running" and [each.budget for each in trial.reports] == [1, 2, 3, 4]
+
+
+def test_an_event_that_cannot_follow_is_not_written(tmp_path: Path, study: Study) -> None:
+    study.append(propose(0))
+    before = Study.open(tmp_path, "first").events
+    for event in [report(1, 1, 0.5), propose(0), end(0, "promoted")]:
+        with pytest.raises(ValueError):
+            study.append(event)
+    assert Study.open(tmp_path, "first").events == before
+
+
+def test_names_are_listed_and_the_latest_is_the_one_written_last(tmp_path: Path) -> None:
+    assert Study.names(tmp_path) == ()
+    with pytest.raises(StoreError, match="no study yet"):
+        Study.latest(tmp_path)
+    for moment, name in enumerate(["b", "c", "a"]):
+        with Study.create(tmp_path, name, ""):
+            pass
+        os.utime(tmp_path / "studies" / name / "record.jsonl", ns=(moment, moment))
+    assert Study.names(tmp_path) == ("a", "b", "c") and Study.latest(tmp_path) == "a"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/x", "a/b", ".hidden", "-x", "a b", "ä", "a\n", "x" * 101])
+def test_a_name_that_is_no_plain_word_is_refused(tmp_path: Path, name: str) -> None:
+    for use in (lambda: Study.create(tmp_path / "root", name, ""), lambda: Study.open(tmp_path / "root", name)):
+        with pytest.raises(StoreError, match="cannot be the name of a study"):
+            use()
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_taken_name_is_refused_and_nothing_changes(tmp_path: Path, study: Study) -> None:
+    study.append(propose(0))
+    study.close()
+    with pytest.raises(StoreError, match=r"first: this study exists already\. Choose another name with --study"):
+        Study.create(tmp_path, "first", "other: 1\n")
+    assert len(Study.open(tmp_path, "first").trials()) == 1
+    assert [path.name for path in (tmp_path / "studies").iterdir()] == ["first"]
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_name(tmp_path: Path, study: Study) -> None:
+    with pytest.raises(StoreError, match="no study frist; did you mean first"):
+        Study.open(tmp_path, "frist")
+    with pytest.raises(StoreError, match="nor any other"):
+        Study.open(tmp_path / "elsewhere", "first")
+
+
+def test_a_living_writer_is_named_and_does_not_hinder_readers(tmp_path: Path) -> None:
+    with writer(tmp_path, "live", "once") as process:
+        with pytest.raises(StoreError, match=f"being written by process {process.pid} on "):
+            Study.create(tmp_path, "live", "")
+        owner = Study.open(tmp_path, "live").owner()
+        assert owner is not None and owner.pid == process.pid
+    assert Study.open(tmp_path, "live").owner() is None
+
+
+def test_a_killed_writer_leaves_a_readable_record(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    for kill in range(8):
+        with writer(tmp_path, f"study{kill}") as process:
+            time.sleep(chance.uniform(0, 0.05))
+            process.kill()
+        study = Study.open(tmp_path, f"study{kill}")
+        (trial,) = study.trials()
+        assert [each.budget for each in trial.reports] == list(range(1, trial.budget + 1))
+        assert study.owner() is None
+
+
+def test_a_record_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path, study: Study) -> None:
+    for event in [propose(0), report(0, 1, 0.5), end(0)]:
+        study.append(event)
+    path = study.folder / "record.jsonl"
+    content, events = path.read_bytes(), study.events
+    for cut in range(content.index(b"\n") + 1, len(content) + 1):
+        path.write_bytes(content[:cut])
+        whole = content[:cut].count(b"\n") - 1
+        assert Study.open(tmp_path, "first").events == events[:whole]
+
+
+@pytest.mark.parametrize(
+    ("line", "replacement", "words"),
+    [
+        (3, b'{"event":"repor', r"record\.jsonl:3: damaged line: not valid JSON"),
+        (3, b"\x00" * 40, r"record\.jsonl:3: damaged line"),
+        (3, b"", r"record\.jsonl:3: damaged line"),
+        (4, b'{"event":"promoted","time":1,"trial":0}', r"record\.jsonl:4: damaged line: unknown event 'promoted'"),
+        (3, b'{"event":"study_ended","time":1,"reason":"","seconds":1}', r":4: damaged line: trial 0 was never propos"),
+        (1, b'{"format":"licap-study","version":2}', "record.jsonl:1: written by a newer version"),
+        (1, b'{"format":"other","version":1}', "record.jsonl:1: not the record of a study"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, study: Study, line: int, replacement: bytes, words: str) -> None:
+    for event in [propose(0), report(0, 1, 0.5), end(0)]:
+        study.append(event)
+    path = study.folder / "record.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    lines[line - 1] = replacement
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(StoreError, match=words):
+        Study.open(tmp_path, "first")
+
+
+def test_a_full_disk_leaves_the_record_as_it_was(tmp_path: Path, study: Study) -> None:
+    study.append(propose(0))
+    size = (study.folder / "record.jsonl").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Past this size the system takes half a line and then none, as a full disk does (Python ignores SIGXFSZ).
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            study.append(report(0, 1, 0.5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    study.append(report(0, 2, 0.5))
+    assert [each.budget for each in Study.open(tmp_path, "first").trials()[0].reports] == [2]
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match="cannot make a folder for the study"):
+        Study.create(tmp_path / "mlruns", "first", "")
+    assert Study.names(tmp_path / "mlruns") == ()
+
+
+def test_a_root_without_write_permission_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns" if os.geteuid() else Path("/proc/mlruns")  # root may write to any other folder
+    if os.geteuid():
+        root.mkdir(mode=0o500)
+    with pytest.raises(StoreError, match="cannot make a folder for the study"):
+        Study.create(root, "first", "")
+
+
+def test_a_study_opened_for_reading_takes_no_events(tmp_path: Path, study: Study) -> None:
+    with pytest.raises(RuntimeError, match="reading only"):
+        Study.open(tmp_path, "first").append(propose(0))
