@@ -35,9 +35,7 @@ class Case:
 
     def below(self, prefix: str) -> dict[str, NDArray[Any]]:
         """All arrays below a prefix by their remaining name: `below("param")` for `param.*`. They count as used."""
-        return {
-            key.removeprefix(f"{prefix}."): self[key] for key in list(self._arrays) if key.startswith(f"{prefix}.")
-        }
+        return {key.removeprefix(f"{prefix}."): self[key] for key in list(self._arrays) if key.startswith(f"{prefix}.")}
 
     def names(self, prefix: str) -> Iterator[str]:
         """The remaining names of all keys below a prefix; they do not count as used."""

@@ -1,0 +1,107 @@
+"""Seeds, random states and threads: the same config gives the same numbers, and trials do not disturb each other.
+
+`seed_everything` seeds the global generators of Python, numpy, torch and (where it is imported already) DGL.
+`Randomness` keeps a set of states of its own and swaps it in while its owner computes, so that two trials in one process,
+or a program around them, do not advance each other's generators. DGL's generator cannot be read out, so it is only seeded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+# What torch found at its start: all cores, or what OMP_NUM_THREADS says.
+_THREADS_AT_START = torch.get_num_threads()
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, numpy, torch (CPU and CUDA) and DGL where imported; makes cuDNN deterministic.
+
+    seed: 0 to 2**32 - 1.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    dgl = sys.modules.get("dgl")
+    if dgl is not None:
+        dgl.seed(seed)
+
+
+def stage_seed(seed: int, stage: str) -> int:
+    """A seed for one stage of a trial: 0 to 2**32 - 1, unrelated to those of other stages and seeds."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4], "little")
+
+
+def set_threads(count: int | None) -> None:
+    """Sets torch's CPU threads; None goes back to what torch had at its start."""
+    torch.set_num_threads(count if count is not None else _THREADS_AT_START)
+
+
+class Randomness:
+    """Random generators of one owner, held as states beside the global generators.
+
+    The states are those that `seed_everything(seed)` leaves; outside of `active()` nothing global is changed by it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        outside = _read_states()
+        seed_everything(seed)
+        # CUDA's states follow when it is first used: reading them now would start it.
+        self._states = {**_read_states(), "cuda": None}
+        _write_states(outside, seed)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Within, the global generators are this owner's; afterwards they are again what they were, also on error."""
+        outside = _read_states()
+        _write_states(self._states, self._seed)
+        try:
+            yield
+        finally:
+            self._states = _read_states()
+            _write_states(outside, self._seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed and states, as tensors and plain values."""
+        return {"seed": self._seed, **self._states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over the states of `state_dict`. Raises: ValueError if it is something else, and changes nothing."""
+        if set(state) != {"seed", *self._states}:
+            raise ValueError(f"a random state holds {sorted({'seed', *self._states})} (got {sorted(state)})")
+        self._seed = state["seed"]
+        self._states = {name: state[name] for name in self._states}
+
+
+def _read_states() -> dict[str, Any]:
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None,
+    }
+
+
+def _write_states(states: Mapping[str, Any], seed: int) -> None:
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    elif torch.cuda.is_available():
+        # Not used so far: seeded now, or, by torch, when it is first used.
+        torch.cuda.manual_seed_all(seed)

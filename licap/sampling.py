@@ -1,0 +1,208 @@
+"""Top-nodes-preferred hierarchical sampling: which nodes the losses contrast, in which bins, how close bins are.
+
+Notation: n training nodes, s their labels, γ imp_ratio, ρ nontop_ratio; T top nodes, B finer bins, B' of them with
+nodes; t = s - border of the top nodes; β [B, B] closeness. Arrays only: no graph, no torch.
+Source: LICAP (arXiv 2402.17791), and the details of zhangtia16/LICAP, commit ad3ef2a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from licap.config import BinsConfig, PretrainConfig
+from licap.errors import DataError
+
+Ids = NDArray[np.int64]
+
+# More bins than this come from a bins.length that is a slip of the pen.
+_MOST_BINS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchicalSample:
+    """What the pretraining losses of one fold contrast.
+
+    border, border2: labels at which the top bin and the non-top pool end. top, pool, drawn: node ids; top and pool
+    ascend, drawn keeps the order of the draw. bin_of_top: [T] finer bin of each top node. bins: [B] 0 to B - 1.
+    nonempty_bins: [B'] those that hold a top node. closeness_of_top: [T, B'] β of each top node's bin to those.
+    """
+
+    border: np.float32
+    border2: np.float32
+    top: Ids
+    pool: Ids
+    drawn: Ids
+    bin_of_top: Ids
+    bins: Ids
+    nonempty_bins: Ids
+    closeness_of_top: NDArray[np.float64]
+
+    @property
+    def column_of_top(self) -> Ids:
+        """[T] where each top node's bin stands in `nonempty_bins`: its column in `closeness_of_top`."""
+        return np.searchsorted(self.nonempty_bins, self.bin_of_top).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiers:
+    border: np.float32
+    border2: np.float32
+    top: Ids
+    pool: Ids
+
+
+def sample_fold(labels: NDArray[np.float32], trains: Sequence[Ids], config: PretrainConfig) -> HierarchicalSample:
+    """The sample of the last of the given folds.
+
+    labels: [N] transformed. trains: training nodes of folds 0 to k; fold k's draw is the k-th of one stream that starts
+    at `config.sampling_seed`, so the folds before it are drawn too.
+    Raises: DataError where the fold's labels do not allow what the config asks for, naming the key to change.
+    """
+    stream = np.random.RandomState(config.sampling_seed)
+    for train in trains[:-1]:
+        earlier = _tiers(labels, train, imp_ratio=config.imp_ratio, nontop_ratio=config.nontop_ratio)
+        _draw(earlier.pool, stream)
+    return hierarchical_sample(labels, trains[-1], config, stream)
+
+
+def hierarchical_sample(
+    labels: NDArray[np.float32], train: Ids, config: PretrainConfig, stream: np.random.RandomState
+) -> HierarchicalSample:
+    """Top bin, half of the non-top pool drawn from `stream`, finer bins and their closeness.
+
+    labels: [N] transformed. train: node ids, ascending. Raises: DataError as `sample_fold`.
+    """
+    tiers = _tiers(labels, train, imp_ratio=config.imp_ratio, nontop_ratio=config.nontop_ratio)
+    _check_tiers(tiers, train.size, config)
+    drawn = _draw(tiers.pool, stream)
+    if not drawn.size:
+        raise DataError(
+            f"no non-top node to contrast with: the pool below the top bin holds {tiers.pool.size} of {train.size} "
+            f"training nodes, and half of it is drawn (pretrain.imp_ratio {config.imp_ratio:g}, pretrain.nontop_ratio "
+            f"{config.nontop_ratio:g}). Raise pretrain.nontop_ratio."
+        )
+    bin_of_top, num_bins = finer_bins(labels[tiers.top] - tiers.border, config.bins)
+    nonempty, column = np.unique(bin_of_top, return_inverse=True)
+    beta = _closeness_between(nonempty, num_bins, p=config.beta.p, scale=config.beta.scale)
+    return HierarchicalSample(
+        border=tiers.border,
+        border2=tiers.border2,
+        top=tiers.top,
+        pool=tiers.pool,
+        drawn=drawn,
+        bin_of_top=bin_of_top,
+        bins=np.arange(num_bins),
+        nonempty_bins=nonempty,
+        closeness_of_top=beta[column],
+    )
+
+
+def _tiers(labels: NDArray[np.float32], train: Ids, *, imp_ratio: float, nontop_ratio: float) -> _Tiers:
+    s = labels[train]
+    if not train.size:
+        empty = np.empty(0, dtype=np.int64)
+        return _Tiers(np.float32(np.nan), np.float32(np.nan), empty, empty)
+    descending = np.sort(s)[::-1]
+    # Python's round is half to even, as published.
+    border = descending[min(round(imp_ratio * train.size), train.size - 1)]
+    border2 = descending[min(round(imp_ratio * nontop_ratio * train.size), train.size - 1)]
+    return _Tiers(border, border2, train[s >= border], train[(border2 <= s) & (s < border)])
+
+
+def _check_tiers(tiers: _Tiers, num_train: int, config: PretrainConfig) -> None:
+    given = f"pretrain.imp_ratio {config.imp_ratio:g}"
+    if tiers.top.size < 2:
+        raise DataError(
+            f"the top bin holds {tiers.top.size} of {num_train} training nodes, at least 2 are needed ({given}). "
+            "Raise pretrain.imp_ratio, or give scores to more nodes."
+        )
+    if tiers.top.size == num_train:
+        raise DataError(
+            f"the top bin holds all {num_train} training nodes, so nothing is left to contrast it with ({given}; "
+            f"labels reach down to {float(tiers.border):g}). Lower pretrain.imp_ratio, or check that scores differ."
+        )
+
+
+def _draw(pool: Ids, stream: np.random.RandomState) -> Ids:
+    return stream.choice(pool, round(pool.size / 2), replace=False)
+
+
+def finer_bins(t: NDArray[np.float32], bins: BinsConfig) -> tuple[Ids, int]:
+    """Finer bins of the top nodes; a value on a bound belongs to the bin below it, and bin 0 holds t = 0 too.
+
+    length: bin i holds (i · length, (i + 1) · length], as many as reach the largest t.
+    equal-width: `bins.count` bins of one width from 0 to the largest t.
+    quantile: `bins.count` bins of as equal numbers of nodes as ties allow (equal labels share a bin, some may be empty).
+    Where all t are 0 there is one bin.
+
+    t: [T] label minus border, 0 or more. Returns: bin of each node, and B.
+    Raises: DataError for more bins than top nodes, or a length that asks for more than a million bins.
+    """
+    if bins.kind != "length" and bins.count > t.size:
+        raise DataError(
+            f"pretrain.bins.count is {bins.count}, but the top bin holds only {t.size} nodes. "
+            "Lower pretrain.bins.count, or raise pretrain.imp_ratio."
+        )
+    if t.max() == 0:
+        return np.zeros(t.size, dtype=np.int64), 1
+    upper: NDArray[Any] = _UPPER_BOUNDS[bins.kind](t, bins)
+    return np.searchsorted(upper, t, side="left").astype(np.int64), upper.size
+
+
+def _length_bounds(t: NDArray[np.float32], bins: BinsConfig) -> NDArray[np.float32]:
+    largest = float(t.max())
+    if largest / bins.length > _MOST_BINS:
+        raise DataError(
+            f"pretrain.bins.length {bins.length:g} cuts the top bin's range of {largest:g} into more than "
+            f"{_MOST_BINS} bins. Raise pretrain.bins.length."
+        )
+    # In float32 like the labels: a label that sits on a bound must compare equal to it.
+    bounds = (np.arange(int(largest / bins.length) + 3) * bins.length).astype(np.float32)
+    return bounds[1 : 1 + int(np.count_nonzero(bounds < t.max()))]
+
+
+def _equal_width_bounds(t: NDArray[np.float32], bins: BinsConfig) -> NDArray[np.float64]:
+    return np.linspace(0.0, float(t.max()), bins.count + 1)[1:]
+
+
+def _quantile_bounds(t: NDArray[np.float32], bins: BinsConfig) -> NDArray[np.float32]:
+    # Bounds are labels that occur, at rank ceil(i T / B), in whole numbers: no rounding moves a node.
+    ranks = -(-np.arange(1, bins.count + 1) * t.size // bins.count)
+    return np.sort(t)[ranks - 1]
+
+
+_UPPER_BOUNDS: Mapping[str, Callable[[NDArray[np.float32], BinsConfig], NDArray[Any]]] = {
+    "length": _length_bounds,
+    "equal-width": _equal_width_bounds,
+    "quantile": _quantile_bounds,
+}
+
+
+def closeness(num_bins: int, *, p: float, scale: float) -> NDArray[np.float64]:
+    """Binomial closeness β between finer bins: pmf(N/2 + |b - b'|; N, p), N = 2 round(scale · max(b, B - 1 - b)).
+
+    p: probability; up to 0.5 β falls with distance. scale: 1 as published, larger is flatter.
+    Returns: [B, B]; row b is β(b, ·), divided by its largest value. float64.
+    Raises: ValueError if there is no bin, p is outside (0, 1) or scale below 1.
+    Source: LICAP (arXiv 2402.17791), the weights in the denominator of L2.
+    """
+    if num_bins < 1 or not 0 < p < 1 or not scale >= 1:
+        raise ValueError(f"needs num_bins >= 1, 0 < p < 1, scale >= 1 (got {num_bins}, {p}, {scale})")
+    return _closeness_between(np.arange(num_bins), num_bins, p=p, scale=scale)
+
+
+def _closeness_between(some: Ids, num_bins: int, *, p: float, scale: float) -> NDArray[np.float64]:
+    """β among some of the bins, [B', B']: rows are scaled over the bins that are there, as published."""
+    b = some[:, None]
+    half = np.rint(scale * np.maximum(b, num_bins - 1 - b))
+    distance = np.abs(b - some[None, :])
+    # Logarithms, and what all of a row share left out: the pmf itself underflows for some hundred bins.
+    log_beta = distance * (np.log(p) - np.log1p(-p)) - gammaln(half + distance + 1) - gammaln(half - distance + 1)
+    beta: NDArray[np.float64] = np.exp(log_beta - log_beta.max(axis=1, keepdims=True))
+    return beta
