@@ -1,0 +1,134 @@
+"""`relation_attention` in plain torch, on any device; the same inputs give the same bits.
+
+On the CPU, sums over edges are products of sparse CSR matrices, so that no [E, H, D] array exists; elsewhere messages
+are gathered and reduced by segments, which CUDA does in a fixed order. Notation: N nodes, E edges in destination order,
+H heads, D width; α [E, H] attention; g gradient of the output.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from licap.graph import KnowledgeGraph
+from licap.ops.edge_index import EdgeIndex, Grouping, edge_index
+from licap.ops.registry import register
+
+with warnings.catch_warnings():
+    # torch says once, at the first CSR tensor, that their interface may still change.
+    warnings.simplefilter("ignore")
+    torch.zeros(1, 1).to_sparse_csr()
+
+
+@register("torch", installed=lambda: True)
+def attend(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
+    """See `licap.ops.relation_attention`."""
+    out: Tensor = _RelationAttention.apply(z, el, er, em, edge_index(graph, z.device), slope)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _RelationAttention(torch.autograd.Function):
+    """Written out by hand: autograd would keep several [E, H] arrays, and scatter where CSR products are faster."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, el: Tensor, er: Tensor, em: Tensor, index: EdgeIndex, slope: float) -> Tensor:
+        logits = el.index_select(0, index.src)
+        logits += er.index_select(0, index.dst)
+        logits += em.index_select(0, index.rel)
+        negative = logits < 0
+        torch.nn.functional.leaky_relu(logits, slope, inplace=True)
+        alpha = edge_softmax_(logits, index)
+        out = weighted_sum(alpha, z, index.by_dst.indptr, index.src)
+        ctx.save_for_backward(z, alpha, negative, out)
+        ctx.index, ctx.slope = index, slope
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        z, alpha, negative, out = ctx.saved_tensors
+        index: EdgeIndex = ctx.index
+        by_src = index.by_src
+        d_z = weighted_sum(alpha.index_select(0, by_src.edges), grad, by_src.indptr, index.src_order_dst)
+        # Softmax: dlogit = α (dα − Σ α dα), and the sum over a node's edges is ⟨g, out⟩.
+        d_logit = edge_dots(grad, z, index)
+        d_logit -= (grad * out).sum(-1).index_select(0, index.dst)
+        d_logit *= alpha
+        d_logit = torch.where(negative, d_logit * ctx.slope, d_logit)
+        return (
+            d_z,
+            group_sum(d_logit, by_src),
+            group_sum(d_logit, index.by_dst),
+            group_sum(d_logit, index.by_rel),
+            None,
+            None,
+        )
+
+
+def edge_softmax_(logits: Tensor, index: EdgeIndex) -> Tensor:
+    """Softmax over each node's incoming edges, in place. logits: [E, H]."""
+    if not logits.numel():
+        return logits
+    offsets = index.by_dst.indptr.long()
+    largest = torch.segment_reduce(logits, "max", offsets=offsets, unsafe=True)
+    logits -= largest.index_select(0, index.dst)
+    logits.exp_()
+    logits /= group_sum(logits, index.by_dst).index_select(0, index.dst)
+    return logits
+
+
+def group_sum(values: Tensor, grouping: Grouping) -> Tensor:
+    """Sums [E, H] values over each group. Returns: [K, H]."""
+    if values.device.type != "cpu":
+        return segment_sum(values.index_select(0, grouping.edges), grouping.indptr)
+    ones = values.new_ones(values.shape[0])
+    return _csr(grouping.indptr, grouping.edges, ones, values.shape[0]) @ values
+
+
+def weighted_sum(weights: Tensor, messages: Tensor, indptr: Tensor, ends: Tensor) -> Tensor:
+    """out[v] = Σ_{e in v's group} weights[e] · messages[ends[e]], per head.
+
+    weights: [E, H], in the order of the groups. messages: [N, H, D]. ends: [E]. Returns: [N, H, D].
+    """
+    if messages.device.type != "cpu":
+        return weighted_sum_by_segments(weights, messages, indptr, ends)
+    per_head = weights.t().contiguous()
+    matrices = [_csr(indptr, ends, weight, messages.shape[0]) for weight in per_head]
+    return torch.stack([matrix @ messages[:, head] for head, matrix in enumerate(matrices)], dim=1)
+
+
+def edge_dots(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:
+    """⟨at_dst[v], at_src[u]⟩ of each edge (u → v), per head. Both [N, H, D]. Returns: [E, H]."""
+    if at_src.device.type != "cpu":
+        return edge_dots_by_gathering(at_dst, at_src, index)
+    zeros = at_src.new_zeros(index.src.shape[0])
+    pattern = _csr(index.by_dst.indptr, index.src, zeros, at_src.shape[0])
+    dots = [
+        torch.sparse.sampled_addmm(pattern, at_dst[:, head], at_src[:, head].t(), beta=0.0).values()
+        for head in range(at_src.shape[1])
+    ]
+    return torch.stack(dots, dim=1)
+
+
+def weighted_sum_by_segments(weights: Tensor, messages: Tensor, indptr: Tensor, ends: Tensor) -> Tensor:
+    """`weighted_sum` through an [E, H, D] array."""
+    return segment_sum(messages.index_select(0, ends) * weights.unsqueeze(-1), indptr)
+
+
+def edge_dots_by_gathering(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:
+    """`edge_dots` through [E, H, D] arrays."""
+    return (at_dst.index_select(0, index.dst) * at_src.index_select(0, index.src)).sum(-1)
+
+
+def segment_sum(values: Tensor, indptr: Tensor) -> Tensor:
+    """Sums [E, …] values, sorted by group, over each group. Returns: [K, …]."""
+    if not values.shape[0]:
+        return values.new_zeros(indptr.shape[0] - 1, *values.shape[1:])
+    return torch.segment_reduce(values, "sum", offsets=indptr.long(), unsafe=True, initial=0.0)
+
+
+def _csr(indptr: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
+    return torch.sparse_csr_tensor(indptr, columns, values, (indptr.shape[0] - 1, num_columns), check_invariants=False)
