@@ -1,0 +1,115 @@
+"""The SQLite file that MLflow keeps its runs in: whether it can be used, and how it is made in one step."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from licap.errors import StoreError
+
+# Another search writes for milliseconds at a time; who holds the file longer than this is not a search.
+LOCK_S = 5.0
+# Making the tables takes some seconds; whoever waits for another process to do so waits this long.
+CREATION_S = 60.0
+_ELSEWHERE = "Choose another file with --tracking-uri"
+
+
+def check_database(path: Path) -> None:
+    """Checks that a database is MLflow's and can be written, or that one can be made; creates nothing.
+
+    Raises: StoreError: a folder, no database, another program's database, locked, not writable.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder, but the tracking database must be a file. {_ELSEWHERE}.")
+    _check_folder(path.parent)
+    if is_missing(path):
+        return
+    address = f"file:{quote(str(path))}?mode=rw"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=LOCK_S, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            connection.execute("ROLLBACK")
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: {database_complaint(str(error))}") from None
+    if tables and "experiments" not in tables:
+        raise StoreError(f"{path}: is a database, but not one of MLflow's. {_ELSEWHERE}.")
+
+
+def database_complaint(message: str) -> str:
+    """What SQLite's message means for the user, and what to do."""
+    if "locked" in message:
+        return "the tracking database is locked by another process. Wait for it or end it, then start again."
+    if "not a database" in message or "malformed" in message:
+        return f"is not an SQLite database, or is damaged ({message}). {_ELSEWHERE}."
+    if "readonly" in message or "unable to open" in message:
+        return f"the tracking database cannot be written ({message}). Check the rights of the file and its folder."
+    if "full" in message:
+        return f"the tracking database cannot grow ({message}). Free some space on the disk."
+    return f"the tracking database cannot be used ({message}). {_ELSEWHERE}."
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is no database yet; an empty file counts as none, as for SQLite."""
+    return not path.exists() or path.stat().st_size == 0
+
+
+def create_database(path: Path, make_tables: Callable[[Path], None]) -> None:
+    """Makes the database unless it exists; of several processes that try at once, one does.
+
+    make_tables: fills a new file. It works on a temporary name, so that a kill leaves no database without tables.
+    Raises: StoreError where the folder cannot be written, or another process does not come to an end.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent):
+            if not is_missing(path):
+                return
+            try:
+                make_tables(temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the tracking database cannot be made ({error.strerror or error}). Check folder, rights and space."
+        ) from None
+
+
+def _check_folder(folder: Path) -> None:
+    present = folder
+    while not present.exists() and present != present.parent:
+        present = present.parent
+    if not present.is_dir():
+        raise StoreError(f"{present}: is a file, but the tracking database needs a folder there. {_ELSEWHERE}.")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise StoreError(f"{present}: the tracking database cannot be written there. Check the folder's rights.")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    # The lock lies on the folder itself: no lock file stays behind, and a kill releases it.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + CREATION_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{folder}: another process has been making the tracking database for {CREATION_S:.0f} s. "
+                        "End it, then start again."
+                    ) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
