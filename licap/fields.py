@@ -153,7 +153,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 @cache
 def specs_of(cls: type) -> Mapping[str, FieldSpec]:
     """All leaves of a config class and its parts, by dotted name, in order of declaration."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints_of(cls)
     found: dict[str, FieldSpec] = {}
     for item in fields(cls):
         hint = hints[item.name]
@@ -163,6 +163,12 @@ def specs_of(cls: type) -> Mapping[str, FieldSpec]:
         else:
             found[item.name] = _spec(item, hint)
     return types.MappingProxyType(found)
+
+
+@cache
+def _hints_of(cls: type) -> Mapping[str, Any]:
+    # Evaluating annotations is most of the cost of building a config, and a space file is checked by building many.
+    return typing.get_type_hints(cls)
 
 
 def _spec(item: dataclasses.Field[Any], hint: Any) -> FieldSpec:
@@ -230,7 +236,7 @@ def construct(cls: type[T], flat: Mapping[str, Scalar], prefix: str = "") -> T:
 
     Raises: ConfigError with the problems that cross-field rules find, under their full names.
     """
-    hints = typing.get_type_hints(cls)
+    hints = _hints_of(typing.cast(type, cls))
     arguments: dict[str, Any] = {}
     problems: list[Problem] = []
     for item in fields(typing.cast(Any, cls)):

@@ -29,6 +29,14 @@ _Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeL
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes text which `_Loader` would read as a number, as a folder called 1e5."""
+
+
+_Dumper.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeDumper.yaml_implicit_resolvers.items()}
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+
 @dataclass(frozen=True)
 class YamlDocument:
     """A YAML mapping with the line of each key and list item (paths are tuples of keys and indices)."""
@@ -91,7 +99,7 @@ def parse_scalar(text: str) -> Any:
 
 def write_yaml(data: Mapping[str, Any]) -> str:
     """Plain YAML that any safe loader reads; floats keep their bits (PyYAML writes their repr)."""
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _syntax(error: yaml.YAMLError, source: str) -> str:

@@ -1,0 +1,10 @@
+"""Space files: YAML to a checked SearchSpace, without importing anything heavy."""
+
+from __future__ import annotations
+
+from search.space.estimate import describe
+from search.space.parameter import Parameter
+from search.space.settings import PrunerConfig, Resources, SamplerConfig
+from search.space.space import SearchSpace
+
+__all__ = ["Parameter", "PrunerConfig", "Resources", "SamplerConfig", "SearchSpace", "describe"]

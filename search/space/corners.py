@@ -1,0 +1,108 @@
+"""Checks the rules that join several config fields at the edges of a space, before anything is trained.
+
+Ranges are intervals, so a rule on one field holds inside where it holds at both ends; a rule on several fields is tried
+with every extreme alone, in pairs within one part of the config (such rules stay within a part), all low and all high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from licap.config import TrialConfig, config_from
+from licap.errors import ConfigError, Problem
+from licap.fields import Scalar, nearest
+from licap.yaml_file import Path_
+from search.space.conditions import active, requirements
+from search.space.findings import Findings
+from search.space.parameter import Parameter, shown
+
+Values = Mapping[str, Scalar]
+
+
+def build_config(parameters: Sequence[Parameter], base: Values, values: Values) -> TrialConfig:
+    """The trial config of some values; those that do not count and those left out take the config's value.
+
+    Raises: ConfigError with every problem, names that are not searched among them.
+    """
+    by_name = {parameter.name for parameter in parameters}
+    strangers = [name for name in values if name not in by_name]
+    if strangers:
+        raise ConfigError(f"{name}: is not searched here{nearest(name, by_name)}" for name in strangers)
+    counting = active(parameters, base, values)
+    return config_from({**base, **{name: values[name] for name in counting if name in values}})
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Values of all parameters; varied: which were moved to an extreme; path: the starting point they are."""
+
+    values: Values
+    varied: tuple[str, ...] = ()
+    path: Path_ | None = None
+
+
+def check_combinations(
+    parameters: Sequence[Parameter],
+    base: Values,
+    starting_points: Mapping[int, Values],
+    places: Mapping[str, Path_],
+    findings: Findings,
+) -> None:
+    """Builds the config of every starting point and corner; what a rule refuses is noted at the key's line.
+
+    starting_points: by their place in the file. places: where the file sets a value, by dotted name.
+    """
+    told: set[tuple[str, Path_]] = set()
+    everywhere: set[str] = set()
+    for number, candidate in enumerate(_candidates(parameters, base, starting_points)):
+        try:
+            build_config(parameters, base, candidate.values)
+        except ConfigError as error:
+            for problem in error.problems:
+                path = candidate.path or _place(problem.key, candidate.varied, places)
+                # Messages hold values, so what was told is known by key and place.
+                if problem.key not in everywhere and (problem.key, path) not in told:
+                    told.add((problem.key, path))
+                    findings.add(path, _sentence(problem, path, candidate))
+        if number == 0:  # what is wrong at the usual point need not be said again for others
+            everywhere = {key for key, _ in told}
+
+
+def _place(key: str, varied: Sequence[str], places: Mapping[str, Path_]) -> Path_:
+    """Where the file says something about a key; else about a parameter that was varied."""
+    return next((places[name] for name in (key, *varied) if name in places), (key,))
+
+
+def _sentence(problem: Problem, path: Path_, candidate: _Candidate) -> str:
+    text = problem.message if problem.key == path[-1] else f"{problem.key} {problem.message}"
+    settings = ", ".join(f"{name} = {shown(candidate.values[name])}" for name in candidate.varied)
+    return f"{text.rstrip('.')} (tried {settings})" if settings else text
+
+
+def _candidates(
+    parameters: Sequence[Parameter], base: Values, starting_points: Mapping[int, Values]
+) -> Iterator[_Candidate]:
+    """The usual point, starting points, every extreme, pairs of extremes, all low and all high."""
+    by_name = {parameter.name: parameter for parameter in parameters}
+    usual = {p.name: base[p.name] if p.contains(base[p.name]) else p.extremes()[0] for p in parameters}
+
+    def moved(values: Values) -> dict[str, Scalar]:
+        point = dict(usual)
+        for name in values:
+            point |= {ancestor: allowed[0] for ancestor, allowed in requirements(name, by_name).items() if allowed}
+        return point | dict(values)
+
+    yield _Candidate(usual)
+    for index, point in starting_points.items():
+        yield _Candidate(point, path=("start", index))
+    for parameter in parameters:
+        for value in parameter.extremes():
+            yield _Candidate(moved({parameter.name: value}), (parameter.name,))
+    for a, b in combinations(parameters, 2):
+        if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:
+            for first, second in product(a.extremes(), b.extremes()):
+                yield _Candidate(moved({a.name: first, b.name: second}), (a.name, b.name))
+    for end in (0, -1):
+        yield _Candidate(moved({parameter.name: parameter.extremes()[end] for parameter in parameters}))

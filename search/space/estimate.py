@@ -1,0 +1,168 @@
+"""What a study will do and cost, in words, without training anything: for `--dry-run`."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+from licap.fields import Scalar
+from search.space.parameter import Parameter, shown
+
+if TYPE_CHECKING:
+    from search.space.space import SearchSpace
+
+# Points drawn to see how many trials pretrain at all and how long their stages are.
+_DRAWS = 500
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Epochs of a whole study, early stopping by patience left out.
+
+    full: every trial to its end. expected: with the pruner, where every rung keeps its best share and no more.
+    reaching: trials that reach the first rung, the second, …, the end.
+    """
+
+    trials: int
+    full: int
+    expected: int
+    reaching: tuple[int, ...]
+
+
+def estimate(space: SearchSpace) -> Estimate:
+    """Counts epochs. A trial that sees features only does not pretrain, and its share is drawn from the space."""
+    rng = random.Random(space.seed)
+    lengths = [_stage_lengths(space, space.sample(rng)) for _ in range(_DRAWS)]
+    mean_pretrain = sum(pretrain for pretrain, _ in lengths) / _DRAWS
+    mean_downstream = sum(downstream for _, downstream in lengths) / _DRAWS
+    trials = _num_trials(space)
+    full = round(trials * (mean_pretrain + mean_downstream))
+    stops = space.rungs()
+    if not stops:
+        return Estimate(trials, full, full, (trials,))
+    reaching = [trials]
+    for _ in stops:
+        reaching.append(math.ceil(reaching[-1] / space.pruner.reduction))
+    nominal = cast(int, space.base["pretrain.max_epochs"])
+    share = mean_pretrain / nominal
+
+    def cost(budget: int) -> float:
+        return share * min(budget, nominal) + max(0, budget - nominal)
+
+    ends = [0, *stops, space.max_budget]
+    expected = sum(n * (cost(end) - cost(start)) for n, (start, end) in zip(reaching, pairwise(ends), strict=True))
+    return Estimate(trials, full, round(expected), tuple(reaching))
+
+
+def _num_trials(space: SearchSpace) -> int:
+    """`trials`, or fewer where a grid without conditions ends before."""
+    if space.sampler.name != "grid" or any(parameter.when for parameter in space.parameters):
+        return space.trials
+    return int(min(space.trials, math.prod(parameter.count() for parameter in space.parameters)))
+
+
+def _stage_lengths(space: SearchSpace, values: Mapping[str, Scalar]) -> tuple[int, int]:
+    config = {**space.base, **values}
+    pretrains = config["downstream.input"] != "features"
+    return (
+        cast(int, config["pretrain.max_epochs"]) if pretrains else 0,
+        cast(int, config["downstream.max_epochs"]),
+    )
+
+
+def describe(space: SearchSpace) -> str:
+    """The resolved space, sample points and the estimate as plain text."""
+    return "\n".join(
+        [
+            *_header(space),
+            "",
+            *_parameters(space.parameters),
+            "",
+            "Fixed, where not the default:" if _changed(space) else "Fixed: everything else at its default.",
+            *(f"  {name} = {shown(value)}" for name, value in _changed(space).items()),
+            "",
+            *_points(space),
+            "",
+            *_cost(space),
+            *(f"Note: {note}" for note in space.notes),
+        ]
+    )
+
+
+def _header(space: SearchSpace) -> Iterator[str]:
+    better = "larger" if space.metric.direction == "max" else "smaller"
+    limits = [f"{space.trials} trials"]
+    if space.time_budget_s is not None:
+        limits.append(f"{space.time_budget_s:g} s at most")
+    if space.max_concurrent is not None:
+        limits.append(f"{space.max_concurrent} at a time at most")
+    slot = space.resources
+    yield f"Study {space.name}, from {space.source}"
+    yield f"  metric      {space.metric.label} ({better} is better), on the validation nodes"
+    yield f"  trials      {', '.join(limits)}; seed {space.seed}"
+    yield f"  sampler     {space.sampler.name}" + (
+        f", after {space.sampler.startup} random proposals" if space.sampler.name in ("tpe", "cmaes") else ""
+    )
+    yield f"  pruner      {_pruner_text(space)}"
+    yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; a report every {space.report_every} epochs"
+
+
+def _pruner_text(space: SearchSpace) -> str:
+    if space.pruner.name == "none":
+        return "none"
+    stops = ", ".join(map(str, space.rungs()))
+    return f"{space.pruner.name}: the best 1/{space.pruner.reduction} go on at epochs {stops} of {space.max_budget}"
+
+
+def _parameters(parameters: Sequence[Parameter]) -> Iterator[str]:
+    rows = [("Searched", "type", "range", "counts when")]
+    return _table([*rows, *((p.name, p.kind, p.range_text(), p.when_text() or "always") for p in parameters)])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _changed(space: SearchSpace) -> dict[str, Scalar]:
+    specs = {parameter.name for parameter in space.parameters}
+    defaults = type(space.config_for({}))().flat()
+    return {name: value for name, value in space.base.items() if name not in specs and value != defaults[name]}
+
+
+def _points(space: SearchSpace) -> Iterator[str]:
+    rng = random.Random(space.seed)
+    starts = space.starting_points[: min(_EXAMPLES, space.trials)]
+    draws = [space.sample(rng) for _ in range(_EXAMPLES)]
+    heads = [f"start {i + 1}" for i in range(len(starts))] + [f"example {i + 1}" for i in range(len(draws))]
+    rows = [["Points", *heads]]
+    for parameter in space.parameters:
+        rows.append([parameter.name, *(_cell(point, parameter.name) for point in (*starts, *draws))])
+    yield from _table(rows)
+    if len(space.starting_points) > len(starts):
+        yield f"and {len(space.starting_points) - len(starts)} more starting points"
+
+
+def _cell(point: Mapping[str, Scalar], name: str) -> str:
+    if name not in point:
+        return "-"
+    value = point[name]
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+def _cost(space: SearchSpace) -> Iterator[str]:
+    cost = estimate(space)
+    yield f"Cost: {cost.trials} trials, {cost.full:,} epochs if none stops early."
+    if space.rungs():
+        reached = ", ".join(map(str, cost.reaching))
+        yield (
+            f"  With the pruner about {cost.expected:,} epochs, if every rung keeps its best "
+            f"1/{space.pruner.reduction} (trials on the way to each rung and the end: {reached})."
+        )
+        yield "  Trials that come first at a rung go on without competition, so the true number lies between the two."

@@ -1,0 +1,93 @@
+"""The settings of a study, all but the searched parameters: defaults, bounds and meanings, each on one line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from licap.fields import Checked, choice, part, real, string, whole
+
+_DURATION = re.compile(r"^\s*(?P<number>[^\sA-Za-z]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[smh])\s*$")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig(Checked):
+    """Who proposes the next trial's values."""
+
+    name: str = choice(
+        "tpe",
+        "tpe: learns where good values lie; random; grid: every combination once; cmaes: for numbers",
+        ["tpe", "random", "grid", "cmaes"],
+    )
+    startup: int = whole(10, "random proposals before tpe or cmaes take over", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunerConfig(Checked):
+    """Who stops a trial early. Rungs stand at offset + grace · reduction^k epochs, below the total budget.
+
+    Source: ASHA (Li et al., MLSys 2020), stopping variant.
+    """
+
+    name: str = choice(
+        "asha", "asha: stop what lags behind at the rungs; none: train every trial to its end", ["asha", "none"]
+    )
+    grace: int | None = whole(
+        None, "epochs of the stage before the first rung; null: stage length / reduction², at least 1", at_least=1
+    )
+    reduction: int = whole(3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2)
+    stage: str = choice(
+        "downstream",
+        "where rungs start; downstream: after pretraining, whose probe need not predict the result; pretrain: at once",
+        ["downstream", "pretrain"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources(Checked):
+    """What each trial slot takes of the machine; fractions share a device."""
+
+    cpus: float = real(1.0, "CPU cores of a slot", above=0.0)
+    gpus: float = real(0.0, "GPUs of a slot; 0.5: two trials share one", at_least=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceSettings(Checked):
+    """Every key of a space file but `preset`, `config`, `search` and `start`."""
+
+    name: str | None = string(None, "name of the study; null: the file's name")
+    metric: str = string("spearman", "validation metric to be best in; its direction is known")
+    sampler: SamplerConfig = part(SamplerConfig)
+    pruner: PrunerConfig = part(PrunerConfig)
+    trials: int = whole(20, "trials in all, starting points included", at_least=1)
+    time_budget: float | None = real(
+        None, "seconds, or as 90s, 30m, 2h; no trial starts after it; null: none", above=0.0
+    )
+    max_concurrent: int | None = whole(None, "trials at a time; null: what the resources allow", at_least=1)
+    seed: int = whole(0, "seed of the sampler", at_least=0, at_most=2**32 - 1)
+    resources: Resources = part(Resources)
+    report_every: int = whole(5, "epochs between two reports to pruner and tracker", at_least=1)
+
+
+def seconds(value: object) -> object:
+    """`90s`, `30m`, `2h` in seconds; anything else as it is, for the field's own check."""
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    try:
+        return float(match["number"]) * _SECONDS[match["unit"]]
+    except ValueError:
+        return value
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a name can stand for a folder on any system: letters, digits, dot, dash, underscore."""
+    return _NAME.match(name) is not None
+
+
+def study_name_of(stem: str) -> str:
+    """A study name made of a file's stem; what a folder's name cannot hold becomes a dash."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")
+    return cleaned or "study"

@@ -1,0 +1,131 @@
+"""The search space of a study: what is searched, what is fixed, how the search goes. Objects are valid."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from licap.config import TrialConfig
+from licap.fields import Scalar, nest
+from licap.metrics import Metric
+from licap.yaml_file import parse_yaml, read_yaml, write_yaml
+from search.space import rungs
+from search.space.conditions import active
+from search.space.corners import build_config
+from search.space.parameter import Parameter
+from search.space.settings import PrunerConfig, Resources, SamplerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A space file, read and checked.
+
+    base: every value of the trial config by dotted name; those of searched parameters stand in where a parameter does
+    not count or a starting point leaves it out. parameters: parents before children. starting_points: each with every
+    parameter that counts there. source: the file, notes: what to know before starting; neither decides equality.
+    """
+
+    name: str
+    metric: Metric
+    base: Mapping[str, Scalar]
+    parameters: tuple[Parameter, ...]
+    starting_points: tuple[Mapping[str, Scalar], ...]
+    sampler: SamplerConfig
+    pruner: PrunerConfig
+    resources: Resources
+    trials: int
+    time_budget_s: float | None
+    max_concurrent: int | None
+    seed: int
+    report_every: int
+    source: str = field(compare=False)
+    notes: tuple[str, ...] = field(compare=False)
+
+    @classmethod
+    def load(cls, path: Path, *, overrides: Sequence[str] = ()) -> SearchSpace:
+        """Reads a space file and applies `--set key=value` words.
+
+        Raises: ConfigError with every problem, each as `file:line: key: message`, sorted by line.
+        """
+        from search.space.reading import read_space
+
+        path = Path(path)
+        return read_space(read_yaml(path), path.stem, overrides)
+
+    @classmethod
+    def from_text(cls, text: str, *, source: str, overrides: Sequence[str] = ()) -> SearchSpace:
+        """`load` for text that is at hand; `source` stands in for the file's name in messages. Raises as `load`."""
+        from search.space.reading import read_space
+
+        return read_space(parse_yaml(text, source), Path(source).stem, overrides)
+
+    @property
+    def fixed(self) -> dict[str, Scalar]:
+        """The values of the trial config that are not searched, by dotted name."""
+        searched = {parameter.name for parameter in self.parameters}
+        return {name: value for name, value in self.base.items() if name not in searched}
+
+    @property
+    def max_budget(self) -> int:
+        """Epochs of both stages, the longest where they are searched."""
+        return rungs.longest(self.parameters, self.base, rungs.STAGE_LENGTHS)
+
+    @property
+    def rung_offset(self) -> int:
+        """Epochs before the pruner's stage starts."""
+        return rungs.offset(self.pruner, self.base)
+
+    @property
+    def grace(self) -> int:
+        """Epochs of the pruner's stage before its first rung."""
+        return rungs.grace(self.pruner, self.base)
+
+    def rungs(self) -> tuple[int, ...]:
+        """Budgets at which ASHA compares trials, ascending; empty without a pruner."""
+        return rungs.budgets(self.pruner, self.base)
+
+    def active(self, values: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """Names of the parameters whose conditions hold, parents before children."""
+        return active(self.parameters, self.base, values)
+
+    def config_for(self, values: Mapping[str, Scalar]) -> TrialConfig:
+        """The complete trial config of some values; those that do not count here are passed over.
+
+        Raises: ConfigError for names that are not searched, and for values the config refuses.
+        """
+        return build_config(self.parameters, self.base, values)
+
+    def sample(self, rng: random.Random) -> dict[str, Scalar]:
+        """Draws a point: a value for every parameter that counts."""
+        drawn = {parameter.name: parameter.sample(rng) for parameter in self.parameters}
+        return {name: drawn[name] for name in self.active(drawn)}
+
+    def resolved(self) -> dict[str, Any]:
+        """A space file's content with everything explicit; read again, it gives an equal space."""
+        return {
+            "name": self.name,
+            "metric": self.metric.name,
+            "config": nest(self.fixed),
+            "search": {p.name: {**p.to_mapping(), "default": self.base[p.name]} for p in self.parameters},
+            "start": [dict(point) for point in self.starting_points],
+            "sampler": {"name": self.sampler.name, "startup": self.sampler.startup},
+            "pruner": {
+                "name": self.pruner.name,
+                "grace": self.pruner.grace,
+                "reduction": self.pruner.reduction,
+                "stage": self.pruner.stage,
+            },
+            "trials": self.trials,
+            "time_budget": self.time_budget_s,
+            "max_concurrent": self.max_concurrent,
+            "seed": self.seed,
+            "resources": {"cpus": self.resources.cpus, "gpus": self.resources.gpus},
+            "report_every": self.report_every,
+        }
+
+    def to_yaml(self) -> str:
+        """`resolved` as YAML with plain scalars; each float reads back to the same bits."""
+        return write_yaml(self.resolved())
