@@ -81,6 +81,20 @@ class Study:
         return study
 
     @staticmethod
+    def check_new(root: Path, name: str) -> None:
+        """Raises: StoreError if `create` would refuse the name, before anything is written."""
+        _refuse_taken(_folder(root, name))
+
+    @staticmethod
+    def free_name(root: Path, stem: str) -> str:
+        """`stem`, or `stem-2`, `stem-3`, … where that is taken."""
+        name, count = stem, 1
+        while _folder(root, name).exists():
+            count += 1
+            name = f"{stem}-{count}"
+        return name
+
+    @staticmethod
     def names(root: Path) -> tuple[str, ...]:
         """The names of the studies under a root, sorted; empty where there are none."""
         return tuple(sorted(path.parent.name for path in _records(root)))

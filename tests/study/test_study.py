@@ -125,6 +125,16 @@ def test_names_are_listed_and_the_latest_is_the_one_written_last(tmp_path: Path)
     assert Study.names(tmp_path) == ("a", "b", "c") and Study.latest(tmp_path) == "a"
 
 
+def test_a_free_name_is_the_stem_or_the_stem_with_a_number(tmp_path: Path) -> None:
+    for expected in ("fb15k", "fb15k-2", "fb15k-3"):
+        name = Study.free_name(tmp_path, "fb15k")
+        assert name == expected
+        Study.check_new(tmp_path, name)
+        Study.create(tmp_path, name, "").close()
+        with pytest.raises(StoreError, match="exists already"):
+            Study.check_new(tmp_path, name)
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "/x", "a/b", ".hidden", "-x", "a b", "ä", "a\n", "x" * 101])
 def test_a_name_that_is_no_plain_word_is_refused(tmp_path: Path, name: str) -> None:
     for use in (lambda: Study.create(tmp_path / "root", name, ""), lambda: Study.open(tmp_path / "root", name)):
