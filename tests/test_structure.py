@@ -21,7 +21,7 @@ LICAP_LAYERS = (
     ("config", "metrics", "early_stopping", "reproducibility"),
     ("checkpoint", "graph"),
     ("datasets", "splits"),
-    ("sampling", "losses", "ops"),
+    ("sampling", "losses", "ops", "training", "probe"),
     ("models",),
     ("pretrain", "downstream"),
     ("trial",),

@@ -1,0 +1,131 @@
+"""GENI: scores aggregated over the graph by predicate-aware attention, scaled by centrality (Park et al., KDD 2019).
+
+Parameters are stacked per head. The scores themselves are the messages (width 1); all heads' scoring networks are one product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from licap.config import DownstreamConfig
+from licap.graph import KnowledgeGraph
+from licap.models.base import MODELS, DownstreamModel, register, relation_parameter, xavier_normal
+from licap.ops import relation_attention
+
+# Of the final leaky ReLU behind centrality scaling (published).
+_OUTPUT_SLOPE = 0.01
+
+
+class ScoringNetworks(nn.Module):
+    """Per head in → ⌊in / 2⌋ → 1 with ReLU. Source: GENI, equation 1."""
+
+    def __init__(self, in_dim: int, heads: int) -> None:
+        super().__init__()
+        width = max(1, in_dim // 2)
+        self.weight1 = xavier_normal(heads, width, in_dim, fan_in=in_dim, fan_out=width)
+        self.bias1 = nn.Parameter(torch.zeros(heads, width))
+        self.weight2 = xavier_normal(heads, width, fan_in=width, fan_out=1)
+        self.bias2 = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs: [N, in]. Returns: [N, H]."""
+        hidden = nn.functional.linear(inputs, self.weight1.flatten(0, 1), self.bias1.flatten())
+        hidden = nn.functional.relu(hidden, inplace=True).view(-1, *self.bias1.shape)
+        return torch.einsum("nhm,hm->nh", hidden, self.weight2) + self.bias2
+
+
+class ScoreAggregation(nn.Module):
+    """Attention over scores: logits leaky_relu(a_src s_u + a_rel·r_e + a_dst s_v). Source: GENI, equations 3 and 4."""
+
+    def __init__(self, heads: int, relation_dim: int) -> None:
+        super().__init__()
+        fan_in = 2 + relation_dim
+        self.attn_src = xavier_normal(heads, fan_in=fan_in, fan_out=1)
+        self.attn_dst = xavier_normal(heads, fan_in=fan_in, fan_out=1)
+        self.attn_rel = xavier_normal(heads, relation_dim, fan_in=fan_in, fan_out=1)
+
+    def forward(self, scores: Tensor, relations: Tensor, graph: KnowledgeGraph, slope: float, backend: str) -> Tensor:
+        """scores: [N, H]. relations: [R, relation width]. Returns: [N, H]."""
+        el, er, em = scores * self.attn_src, scores * self.attn_dst, relations @ self.attn_rel.T
+        return relation_attention(scores.unsqueeze(-1), el, er, em, graph, slope=slope, backend=backend).squeeze(-1)
+
+
+@register(MODELS, "geni")
+class GENI(DownstreamModel):
+    """Scoring networks, layers of aggregation with ELU, mean of heads; between layers that mean goes on to every head.
+
+    With centrality scaling the result is leaky_relu(mean over heads of (c γ + β) h), c the log in-degree; without it,
+    the mean of h. With `residual` a layer's input is added before its ELU.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        heads: int,
+        layers: int,
+        relation_dim: int,
+        slope: float,
+        dropout: float,
+        centrality_scaling: bool,
+        residual: bool,
+        graph: KnowledgeGraph,
+        centrality: NDArray[np.float32],
+        backend: str,
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.scoring = ScoringNetworks(in_dim, heads)
+        self.relation_embedding = relation_parameter(graph.num_relations, relation_dim)
+        self._layers = [ScoreAggregation(heads, relation_dim) for _ in range(layers)]
+        for number, layer in enumerate(self._layers):
+            self.add_module(f"layer{number}", layer)
+        if centrality_scaling:
+            self.gamma = nn.Parameter(torch.ones(heads))
+            self.beta = nn.Parameter(torch.zeros(heads))
+            self.register_buffer("_centrality", torch.tensor(centrality).unsqueeze(-1), persistent=False)
+        self._scaling, self._residual = centrality_scaling, residual
+        self._graph, self._slope, self._backend = graph, slope, backend
+
+    @classmethod
+    def build(
+        cls,
+        config: DownstreamConfig,
+        *,
+        in_dim: int,
+        graph: KnowledgeGraph,
+        centrality: NDArray[np.float32],
+        backend: str,
+    ) -> GENI:
+        """See `DownstreamModel.build`."""
+        own = config.geni
+        return cls(
+            in_dim=in_dim,
+            heads=own.heads,
+            layers=own.layers,
+            relation_dim=own.relation_dim,
+            slope=own.negative_slope,
+            dropout=own.dropout,
+            centrality_scaling=own.centrality_scaling,
+            residual=own.residual,
+            graph=graph,
+            centrality=centrality,
+            backend=backend,
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs: [N, in_dim]. Returns: scores [N]."""
+        scores: Tensor = self.scoring(self.dropout(inputs))
+        for number, layer in enumerate(self._layers):
+            if number:
+                scores = scores.mean(1, keepdim=True).expand_as(scores)
+            out = layer(scores, self.relation_embedding, self._graph, self._slope, self._backend)
+            scores = nn.functional.elu(out + scores if self._residual else out)
+        if not self._scaling:
+            return scores.mean(1)
+        centrality = self.get_buffer("_centrality")
+        scaled = ((centrality * self.gamma + self.beta) * scores).mean(1)
+        return nn.functional.leaky_relu(scaled, _OUTPUT_SLOPE)

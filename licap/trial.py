@@ -1,0 +1,330 @@
+"""A trial: both stages on one fold of one data set, as an iterator of reports with an exact state.
+
+Knows not where it runs: no process, no files, no clock. Test labels are read by `Trial.evaluate("test")` alone; the
+label tensor that the stages get holds NaN there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from licap.config import TrialConfig
+from licap.datasets import load_dataset
+from licap.datasets.dataset import Dataset
+from licap.downstream import STAGE as DOWNSTREAM
+from licap.downstream import Best, Downstream
+from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, StoreError
+from licap.metrics import evaluate
+from licap.metrics import notes as metric_notes
+from licap.models import build_encoder, build_model
+from licap.ops import resolve_backend
+from licap.pretrain import STAGE as PRETRAIN
+from licap.pretrain import Contrast, Pretraining
+from licap.probe import RidgeProbe
+from licap.reproducibility import Randomness, set_threads, stage_seed
+from licap.sampling import HierarchicalSample, sample_fold
+from licap.splits import Split, make_split, transform_labels
+from licap.training import check_finite
+
+_STATE_FORMAT = 1
+# Published widths of the embeddings, for structure features and for all others.
+_OUT_DIM = {"struct": 64}
+_OUT_DIM_ELSE = 128
+# Where data lie and how they got there: what they are is in the fingerprint and the features.
+_NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one epoch gave. stage: `pretrain` or `downstream`. epoch: in the stage, from 0.
+
+    budget: epochs over both stages, from 1; stage 2 begins at pretrain.max_epochs + 1 in every trial. metrics: finite
+    values by name.
+    """
+
+    stage: str
+    epoch: int
+    budget: int
+    metrics: Mapping[str, float]
+
+
+class Trial:
+    """Iterate to train. Resuming from `state_dict` gives the same reports, bit for bit, on the same machine.
+
+    Everything that config or data can have wrong is found on construction.
+    Raises: ConfigError, DataError, DeviceError on construction; DivergedError while iterating, and again at every
+    further step: then the best parameters are those of the last finite best epoch.
+    """
+
+    def __init__(self, config: TrialConfig, *, dataset: Dataset | None = None) -> None:
+        self.config = config
+        self._device = checked_device(config.runtime.device)
+        resolve_backend(config.runtime.backend, self._device)
+        self._dtype = {"float32": torch.float32, "float64": torch.float64}[config.runtime.dtype]
+        set_threads(config.runtime.threads)
+        data = dataset if dataset is not None else load_dataset(config.data)
+        if config.data.features not in data.features:
+            raise ConfigError(
+                f"data.features: {config.data.features} is not among the features of {data.name} "
+                f"({', '.join(sorted(data.features))}). Choose one of them."
+            )
+        self._dataset = data
+        self._labels = transform_labels(data.importance)
+        self.split: Split = make_split(data.valid, fold=config.fold, seed=config.split_seed)
+        self._graph = data.graph.with_self_loops()
+        self._features = self._tensor(data.features[config.data.features])
+        self._pretraining: Pretraining | None = None
+        self._probe: RidgeProbe | None = None
+        self._probed: dict[str, float] = {}
+        self._embeddings: Tensor | None = None
+        self._downstream: Downstream | None = None
+        self._randomness = Randomness(stage_seed(config.seed, PRETRAIN))
+        self._diverged: DivergedError | None = None
+        if config.downstream.input != "features":
+            self._begin_pretraining(self._sample())
+
+    def __iter__(self) -> Iterator[Report]:
+        return self
+
+    def __next__(self) -> Report:
+        if self._diverged is not None:
+            raise self._diverged
+        set_threads(self.config.runtime.threads)
+        try:
+            return self._advance()
+        except DivergedError as error:
+            self._diverged = error
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether both stages have ended."""
+        return self._downstream is not None and self._downstream.finished
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know: of the data, and of the validation metrics so far."""
+        best = self._downstream.best if self._downstream is not None else None
+        if best is None:
+            return self._dataset.notes
+        val = self.split.val
+        return self._dataset.notes + metric_notes(self._labels[val], _array(best.scores)[val])
+
+    def predictions(self) -> NDArray[np.float64]:
+        """[N] predicted log labels with the best parameters. Raises: LicapError before there are any."""
+        return _array(self._best().scores)
+
+    def embeddings(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
+        """[N, D] embeddings that stage 1 handed on, or would now; None without stage 1 or before its first epoch."""
+        handed = self._embeddings
+        if handed is None and self._pretraining is not None:
+            handed = self._pretraining.embeddings
+        return None if handed is None else handed.cpu().numpy()
+
+    def evaluate(self, split: Literal["train", "val", "test"]) -> dict[str, float]:
+        """All metrics of the best parameters on a split. Raises: LicapError before there are any."""
+        nodes = {"train": self.split.train, "val": self.split.val, "test": self.split.test}[split]
+        return evaluate(self._labels[nodes], self.predictions()[nodes])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next report depends on: tensors and plain values, loadable with weights_only."""
+        pretraining, downstream = self._pretraining, self._downstream
+        diverged = self._diverged
+        return {
+            "format": _STATE_FORMAT,
+            "checksum": self._checksum,
+            "randomness": self._randomness.state_dict(),
+            "pretraining": None if pretraining is None else pretraining.state_dict(),
+            "probed": dict(self._probed),
+            "embeddings": self._embeddings,
+            "downstream": None if downstream is None else downstream.state_dict(),
+            "diverged": None if diverged is None else [diverged.stage, diverged.epoch, diverged.quantity],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken.
+
+        Raises: StoreError for a state of another config, data set or version; the trial stays as it was.
+        """
+        if state.get("format") != _STATE_FORMAT or state.get("checksum") != self._checksum:
+            raise StoreError(
+                "the checkpoint belongs to another config, data set or version of the program. "
+                "Give the config and data that wrote it, or start anew without --resume."
+            )
+        self._probed = dict(state["probed"])
+        self._diverged = DivergedError(*state["diverged"]) if state["diverged"] else None
+        self._embeddings = None if state["embeddings"] is None else state["embeddings"].to(self._device)
+        self._downstream = None
+        if state["downstream"] is not None:
+            self._begin_downstream()
+            _existing(self._downstream).load_state_dict(state["downstream"])
+        elif state["pretraining"] is not None:
+            if self._pretraining is None:
+                self._begin_pretraining(self._sample())
+            _existing(self._pretraining).load_state_dict(state["pretraining"])
+        self._randomness.load_state_dict(state["randomness"])
+
+    def _advance(self) -> Report:
+        if self._pretraining is not None and not self._pretraining.finished:
+            return self._pretrain()
+        if self._downstream is None:
+            self._hand_on()
+            self._begin_downstream()
+        stage = _existing(self._downstream)
+        if stage.finished:
+            raise StopIteration
+        return self._train(stage)
+
+    def _begin_pretraining(self, sample: HierarchicalSample) -> None:
+        own = self.config.pretrain
+        out_dim = own.out_dim or _OUT_DIM.get(self.config.data.features, _OUT_DIM_ELSE)
+        self._randomness = Randomness(stage_seed(self.config.seed, PRETRAIN))
+        with self._randomness.active():
+            encoder = build_encoder(own, self._features.shape[1], out_dim, self._graph, self.config.runtime.backend)
+        contrast = Contrast.from_sample(sample, own, device=self._device, dtype=self._dtype)
+        encoder = encoder.to(self._device, self._dtype)
+        self._pretraining = Pretraining(encoder, self._features, contrast, own)
+        train = self._ids(self.split.train)
+        self._probe = RidgeProbe(
+            self._features,
+            self._tensor(self._labels)[train],
+            train=train,
+            asked=self._ids(self.split.val),
+            penalty=own.probe_ridge,
+        )
+
+    def _sample(self) -> HierarchicalSample:
+        config, valid = self.config, self._dataset.valid
+        folds = [make_split(valid, fold=fold, seed=config.split_seed) for fold in range(config.fold + 1)]
+        return sample_fold(self._labels, [fold.train for fold in folds], config.pretrain)
+
+    def _pretrain(self) -> Report:
+        stage = _existing(self._pretraining)
+        epoch = stage.epoch
+        with self._randomness.active():
+            numbers = stage.step()
+        if epoch % self.config.pretrain.probe_every == 0:
+            self._probed = self._look(_existing(stage.embeddings), epoch)
+        own = {
+            "pretrain.loss": numbers.loss,
+            "pretrain.l1": numbers.l1,
+            "pretrain.l2": numbers.l2,
+            "pretrain.grad_norm": numbers.grad_norm,
+        }
+        return Report(PRETRAIN, epoch, epoch + 1, own | self._probed)
+
+    def _look(self, embeddings: Tensor, epoch: int) -> dict[str, float]:
+        """Validation metrics of the probe: of what stage 2 will see under `val.`, Spearman of both inputs."""
+        predictions = _existing(self._probe).predict(embeddings)
+        check_finite(PRETRAIN, epoch, {"probe": torch.cat(predictions)})
+        true = self._labels[self.split.val]
+        inputs = ("embeddings", "features+embeddings")
+        found = {name: evaluate(true, _array(each)) for name, each in zip(inputs, predictions, strict=True)}
+        chosen = found[self.config.downstream.input]
+        return {
+            "probe.embeddings.spearman": found["embeddings"]["spearman"],
+            "probe.features_embeddings.spearman": found["features+embeddings"]["spearman"],
+        } | {f"val.{name}": value for name, value in chosen.items()}
+
+    def _hand_on(self) -> None:
+        """Keeps the embeddings; encoder and optimiser are not needed any more."""
+        if self._pretraining is not None:
+            self._embeddings = self._pretraining.embeddings
+
+    def _begin_downstream(self) -> None:
+        own = self.config.downstream
+        inputs = self._inputs()
+        self._pretraining = self._probe = None
+        self._randomness = Randomness(stage_seed(self.config.seed, DOWNSTREAM))
+        with self._randomness.active():
+            model = build_model(
+                own, inputs.shape[1], self._graph, self._graph.degree_centrality(), self.config.runtime.backend
+            )
+        self._downstream = Downstream(
+            model.to(self._device, self._dtype),
+            inputs,
+            self._known_labels(),
+            train=self._ids(self.split.train),
+            val=self._ids(self.split.val),
+            config=own,
+        )
+
+    def _inputs(self) -> Tensor:
+        if self.config.downstream.input == "features":
+            return self._features
+        embeddings: Tensor = _existing(self._embeddings)
+        if self.config.downstream.input == "embeddings":
+            return embeddings
+        return torch.cat([self._features, embeddings], dim=1)
+
+    def _known_labels(self) -> Tensor:
+        known = np.full_like(self._labels, np.nan)
+        for nodes in (self.split.train, self.split.val):
+            known[nodes] = self._labels[nodes]
+        return self._tensor(known)
+
+    def _train(self, stage: Downstream) -> Report:
+        epoch = stage.epoch
+        with self._randomness.active():
+            numbers = stage.step()
+        metrics = {"downstream.loss": numbers.loss, "downstream.val_loss": numbers.val_loss}
+        best = self._best().val_metrics
+        budget = self.config.pretrain.max_epochs + 1 + epoch
+        return Report(DOWNSTREAM, epoch, budget, metrics | {f"val.{name}": value for name, value in best.items()})
+
+    def _best(self) -> Best:
+        if self._downstream is None or self._downstream.best is None:
+            raise LicapError("there are no predictions yet: no epoch of stage 2 has ended with finite values.")
+        return self._downstream.best
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        with warnings.catch_warnings():
+            # Arrays from shared memory are read-only; nothing here writes to them, so they need no copy.
+            warnings.filterwarnings("ignore", message=".*not writable.*")
+            tensor = torch.from_numpy(array)
+        return tensor.to(self._device, self._dtype)
+
+    def _ids(self, nodes: NDArray[np.int64]) -> Tensor:
+        return torch.tensor(nodes, device=self._device)
+
+    @cached_property
+    def _checksum(self) -> str:
+        config = {name: value for name, value in self.config.flat().items() if name not in _NOT_IN_CHECKSUM}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode("ascii"))
+        digest.update(self._dataset.fingerprint.encode("utf-8"))
+        digest.update(np.ascontiguousarray(self._dataset.features[self.config.data.features]).data)
+        return digest.hexdigest()
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of `runtime.device`. Raises: DeviceError where it is unknown, or not on this machine."""
+    kind, colon, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (kind == "cpu" and colon) or (colon and not number.isdecimal()):
+        raise DeviceError(f"runtime.device: unknown device {name!r}. Give cpu, cuda or cuda:N.")
+    if kind == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= there:
+            raise DeviceError(f"runtime.device: {name} is not on this machine ({there} CUDA devices). Set it to cpu.")
+    return torch.device(name)
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.double().cpu().numpy()
+    return array
+
+
+def _existing(value: Any) -> Any:
+    if value is None:
+        raise RuntimeError("the trial is not in this stage")
+    return value
