@@ -12,7 +12,7 @@ from typing import cast
 from licap.config import TrialConfig
 from licap.fields import Scalar, nearest, specs_of
 from search.space.declare import INVALID, parsed
-from search.space.findings import Findings
+from search.space.findings import Findings, spelled
 from search.space.parameter import Parameter, shown
 
 Allowed = tuple[Scalar, ...]
@@ -50,7 +50,8 @@ def settle(
 ) -> tuple[Parameter, ...]:
     """Parameters with their conditions, parents before children, else in the order of the file.
 
-    raw: `when` as the file gives it, of entries that are refused already too. Parameters that the command line switched off are left out.
+    raw: `when` as the file gives it, of entries that are refused already too. Parameters that the command line switched
+    off are left out.
     """
     by_name = {parameter.name: parameter for parameter in parameters}
     wanted = {name: _read(name, given, by_name, around, findings) for name, given in raw.items()}
@@ -98,13 +99,26 @@ def _allowed(
         value = parsed(specs_of(TrialConfig)[parent], item, (*where, index), findings)
         if value is INVALID:
             continue
-        if searched is not None and not searched.contains(value):
-            findings.add((*where, index), f"{shown(value)} is no value of {parent}: {searched.range_text()}")
-        elif value not in allowed:
+        if value not in allowed:
             allowed.append(cast(Scalar, value))
     if not listed:
         findings.add(where, "holds no value, so the condition can never hold")
-    return tuple(allowed)
+    return _possible(tuple(allowed), parent, searched, where, findings)
+
+
+def _possible(
+    allowed: Allowed, parent: str, searched: Parameter | None, where: tuple[str, ...], findings: Findings
+) -> Allowed:
+    """The values that the parent can take in this space; the others are remarked on, unless none is left."""
+    possible = tuple(value for value in allowed if searched is None or searched.contains(value))
+    if searched is None or len(possible) == len(allowed):
+        return possible
+    rest = ", ".join(shown(value) for value in allowed if value not in possible)
+    if possible:
+        findings.remarks.append(f"{spelled(where)}: {parent} never takes {rest} here ({searched.range_text()}).")
+    else:
+        findings.add(where, f"can never hold: {rest} is no value of {parent} ({searched.range_text()})")
+    return possible
 
 
 def _ordered(names: Sequence[str], wanted: Mapping[str, Mapping[str, Allowed]], findings: Findings) -> list[str]:

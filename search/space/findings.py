@@ -16,10 +16,12 @@ class Findings:
     """Collects problems of one document.
 
     overridden: paths whose values came from the command line. A path that starts with OVERRIDE is a `--set` word's.
+    remarks: what is no problem and yet worth saying.
     """
 
     document: YamlDocument
     overridden: Collection[Path_] = ()
+    remarks: list[str] = field(default_factory=list)
     _found: dict[str, int] = field(default_factory=dict)
 
     def add(self, path: Path_, message: str) -> None:

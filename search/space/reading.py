@@ -56,7 +56,11 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         seed=settings.seed,
         report_every=settings.report_every,
         source=document.source,
-        notes=(*parameters.dropped, *notes_on(settings, parameters.settled, base, len(starting_points))),
+        notes=(
+            *findings.remarks,
+            *parameters.dropped,
+            *notes_on(settings, parameters.settled, base, len(starting_points)),
+        ),
     )
 
 

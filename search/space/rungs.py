@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -29,8 +30,11 @@ def stage_length(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> int:
 
 
 def grace(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> int:
-    """Epochs of the stage before the first rung; where not given, so many that about two rungs follow."""
-    return pruner.grace or max(1, stage_length(pruner, base) // pruner.reduction**2)
+    """Epochs of the stage before the first rung; where not given, two rungs within the stage.
+
+    Rounded up: rounded down, a third rung would stand just before the end and stop trials that are all but done.
+    """
+    return pruner.grace or math.ceil(stage_length(pruner, base) / pruner.reduction**2)
 
 
 def budgets(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> tuple[int, ...]:

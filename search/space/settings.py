@@ -35,7 +35,7 @@ class PrunerConfig(Checked):
         "asha", "asha: stop what lags behind at the rungs; none: train every trial to its end", ["asha", "none"]
     )
     grace: int | None = whole(
-        None, "epochs of the stage before the first rung; null: stage length / reduction², at least 1", at_least=1
+        None, "epochs of the stage before the first rung; null: stage length / reduction², rounded up", at_least=1
     )
     reduction: int = whole(3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2)
     stage: str = choice(
