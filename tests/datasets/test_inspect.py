@@ -1,0 +1,118 @@
+"""The look at a data set: what is counted, and what is warned of."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from licap.config import DataConfig
+from licap.datasets import inspect_dataset, inspect_text, load_raw
+from licap.datasets.inspect import isolated_nodes, repeated_triples, self_loops, warnings_about
+from licap.graph import KnowledgeGraph
+
+
+def count(report: str, what: str) -> str:
+    found = re.search(rf"^  {what} +(.+)$", report, re.MULTILINE)
+    assert found, report
+    return found.group(1)
+
+
+def test_counts_are_those_of_the_files(tsv: Any) -> None:
+    tsv.triples += [tsv.triples[0], tsv.triples[0], "n005\trel1\tn005", "n005\trel1\tn005"]
+    tsv.nodes.append("alone\t3\t0\t\t")
+    report = inspect_dataset(tsv.write())
+    assert count(report, "nodes") == "61"
+    assert count(report, "edges") == "64"
+    assert count(report, "relations") == "4"
+    assert count(report, "labelled nodes") == "60 (98.4%)"
+    assert count(report, "repeated triples") == "3"
+    assert count(report, "self loops") == "2"
+    assert count(report, "isolated nodes") == "1"
+    assert "1 isolated nodes (0 of them labelled)" in report
+    assert not (tsv.folder / "cache").exists()
+
+
+def test_repeated_triples_and_self_loops_of_pickles_are_counted(pickles: Any) -> None:
+    report = inspect_dataset(pickles.write())
+    assert count(report, "repeated triples") == "1"
+    assert count(report, "self loops") == "1"
+    assert count(report, "struct") == "8 wide"
+    assert "note: The format has no names: row numbers stand in" in report
+
+
+def test_the_histogram_counts_every_label_once(tsv: Any) -> None:
+    report = inspect_dataset(tsv.write())
+    rows = re.findall(r"^ +[\d.]+ to +[\d.]+ +([\d,]+)(?:  (█*\S?))?$", report, re.MULTILINE)
+    assert len(rows) == 10
+    assert sum(int(number) for number, _ in rows) == 60
+    widest = max(rows, key=lambda row: int(row[0]))
+    assert widest[1] == "█" * 40
+
+
+def test_few_labels_are_warned_of_and_not_refused(tsv: Any) -> None:
+    tsv.nodes = [line if i < 20 else line.replace("\t1\t", "\t0\t") for i, line in enumerate(tsv.nodes)]
+    assert "warning: 20 labelled nodes: a trial needs at least 50" in inspect_dataset(tsv.write())
+
+
+def test_a_data_set_without_labels_is_reported(tsv: Any) -> None:
+    tsv.nodes = [line.replace("\t1\t", "\t0\t") for line in tsv.nodes]
+    assert "labels: none" in inspect_dataset(tsv.write())
+
+
+@pytest.mark.parametrize(("change", "warned"), [(True, True), (False, False)])
+def test_constant_labels_are_warned_of(tsv: Any, change: bool, warned: bool) -> None:
+    if change:
+        tsv.nodes = [f"n{i:03}\t5\t1\t\t" for i in range(60)]
+    assert ("all labels are equal" in inspect_dataset(tsv.write())) == warned
+
+
+def test_constant_columns_and_empty_rows_are_warned_of(pickles: Any) -> None:
+    pickles.graph["features"][:, [2, 5]] = 0.5
+    pickles.semantic[7] = 0
+    report = inspect_dataset(pickles.write())
+    assert "struct features: 2 of 8 columns are constant (column 2, 5)" in report
+    assert "semantic features: 1 nodes have nothing but zeros" in report
+
+
+def test_files_of_ones_own_are_looked_at(tsv: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", np.ones((60, 3)))
+    tsv.write()
+    report = inspect_dataset(tsv.config(struct_file=str(tmp_path / "mine.npy")))
+    assert count(report, "struct") == "3 wide"
+    assert "3 of 3 columns are constant" in report
+
+
+def test_a_large_clean_data_set_gives_no_warning() -> None:
+    raw = load_raw(DataConfig())
+    connected = dataclasses.replace(raw, graph=raw.graph.with_self_loops())
+    assert [w for w in warnings_about(connected) if "isolated" not in w] == []
+
+
+def test_the_generated_graph_is_reported_without_a_path() -> None:
+    report = inspect_text(load_raw(DataConfig()))
+    assert count(report, "nodes") == "1,200"
+    assert "most frequent relations" in report
+
+
+def test_counting_handles_graphs_of_nothing() -> None:
+    empty = KnowledgeGraph.from_edges([], [], [], num_nodes=0, num_relations=0)
+    assert (repeated_triples(empty), self_loops(empty), isolated_nodes(empty).size) == (0, 0, 0)
+
+
+def test_a_loop_does_not_make_a_node_connected() -> None:
+    graph = KnowledgeGraph.from_edges([0, 1], [0, 2], [0, 0], num_nodes=4, num_relations=1)
+    assert isolated_nodes(graph).tolist() == [True, False, False, True]
+
+
+@pytest.mark.data
+def test_the_real_graph_is_reported(data_dir: Path) -> None:
+    report = inspect_dataset(DataConfig(path=str(data_dir / "fb15k")))
+    assert count(report, "nodes") == "14,951"
+    assert count(report, "edges") == "381,186"
+    assert count(report, "self loops") == "2,072"
+    assert count(report, "labelled nodes").startswith("14,111")
