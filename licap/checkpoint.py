@@ -1,6 +1,6 @@
 """Checkpoints: tensors and plain values in a file that is written whole or not at all, and read without running code.
 
-A checkpoint's path is readable: the parameters that matter, then a hash of the whole config. Knows no trial, only states.
+A checkpoint's path is readable: the parameters that matter, then a hash of the whole config. Knows states, no trials.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises: TypeError for anything else in the state (it could not be read back); StoreError where `path` cannot be
     written.
     """
-    _check_plain(state, "state")
+    _check_plain(dict(state), "state")
     # Through memory: torch's writer seeks, and a full disk would surface as its own error rather than as OSError.
     buffer = io.BytesIO()
     torch.save({"format": _FORMAT, "state": dict(state)}, buffer)
@@ -79,12 +80,12 @@ def _check_plain(value: object, place: str) -> None:
     # Exact types: a numpy number is a float to isinstance, and does not load again.
     if type(value) in _PLAIN or isinstance(value, torch.Tensor):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             _check_plain(key, f"key {key!r} of {place}")
             _check_plain(item, f"{place}[{key!r}]")
-    elif type(value) in (list, tuple):
-        for index, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
+    elif isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        for index, item in enumerate(value):
             _check_plain(item, f"{place}[{index}]")
     else:
         raise TypeError(f"{place} is a {type(value).__name__}: a checkpoint holds only tensors and plain values")

@@ -274,7 +274,10 @@ def config_from(flat: Mapping[str, object]) -> TrialConfig:
 
 def config_values(document: YamlDocument) -> dict[str, object]:
     """The dotted values of a config file, its preset resolved. Raises: ConfigError with file and line."""
-    flat = flatten(document.data)
+    try:
+        flat = flatten(document.data)
+    except ConfigError as error:
+        raise ConfigError(_placed(problem, document, {}) for problem in error.problems) from None
     preset = flat.pop("preset", None)
     if preset is None:
         return flat
@@ -317,4 +320,5 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrialConfig:
 
 def _placed(problem: Problem, document: YamlDocument, given: Mapping[str, object]) -> str:
     place = "--set" if problem.key in given else document.where(tuple(problem.key.split(".")))
-    return f"{place}: {problem}."
+    text = f"{place}: {problem}"
+    return text if text.endswith("?") else f"{text}."

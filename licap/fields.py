@@ -1,8 +1,8 @@
 """Config fields that carry their own rules: default, bounds, choices and meaning on one line, and one checker for all.
 
 A config dataclass declares each field with `real`, `whole`, `flag`, `string`, `choice` or `part`. From these
-declarations come the checks, the conversion of what YAML and the command line give, the nearest valid name for a misspelt key, and
-the reference of all keys. Knows no config in particular.
+declarations come the checks, the conversion of what YAML and the command line give, the nearest valid name for a
+misspelt key, and the reference of all keys. Knows no config in particular.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FieldSpec:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         bounds = [
-            f"{word} {bound:g}"
+            f"{word} {bound:.15g}"
             for word, bound in (
                 ("above", self.above),
                 ("at least", self.at_least),
@@ -89,9 +89,13 @@ def _parse_real(value: object) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _parse_whole(value: object) -> int | None:
@@ -180,13 +184,19 @@ def _spec(item: dataclasses.Field[Any], hint: Any) -> FieldSpec:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as dotted names; an empty mapping disappears."""
+    """A nested mapping as dotted names; an empty mapping disappears.
+
+    Raises: ConfigError for a name that stands there twice, nested and with dots.
+    """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
+        below = flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        twice = flat.keys() & below.keys()
+        if twice:
+            raise ConfigError(
+                Problem(name, "stands twice, nested and with dots. Keep one of the two") for name in twice
+            )
+        flat |= below
     return flat
 
 

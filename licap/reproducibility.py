@@ -1,8 +1,8 @@
 """Seeds, random states and threads: the same config gives the same numbers, and trials do not disturb each other.
 
 `seed_everything` seeds the global generators of Python, numpy, torch and (where it is imported already) DGL.
-`Randomness` keeps a set of states of its own and swaps it in while its owner computes, so that two trials in one process,
-or a program around them, do not advance each other's generators. DGL's generator cannot be read out, so it is only seeded.
+`Randomness` keeps states of its own and swaps them in while its owner computes, so that two trials in one process, or a
+program around them, do not advance each other's generators. DGL's generator cannot be read out, so it is only seeded.
 """
 
 from __future__ import annotations
@@ -86,11 +86,18 @@ class Randomness:
 def _read_states() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    cuda_is_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return {
         "python": [version, torch.tensor(words), gauss],
-        "numpy": [str(kind), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "numpy": [
+            str(kind),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None,
+        "cuda": torch.cuda.get_rng_state_all() if cuda_is_used else None,
     }
 
 
@@ -100,8 +107,11 @@ def _write_states(states: Mapping[str, Any], seed: int) -> None:
     kind, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(states["torch"])
-    if states["cuda"] is not None:
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
-    elif torch.cuda.is_available():
+    if not torch.cuda.is_available():
+        return
+    if states["cuda"] is None:
         # Not used so far: seeded now, or, by torch, when it is first used.
         torch.cuda.manual_seed_all(seed)
+        return
+    for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, device)

@@ -138,7 +138,7 @@ def finer_bins(t: NDArray[np.float32], bins: BinsConfig) -> tuple[Ids, int]:
 
     length: bin i holds (i · length, (i + 1) · length], as many as reach the largest t.
     equal-width: `bins.count` bins of one width from 0 to the largest t.
-    quantile: `bins.count` bins of as equal numbers of nodes as ties allow (equal labels share a bin, some may be empty).
+    quantile: `bins.count` bins of as equal numbers of nodes as ties allow. Equal labels share a bin; some can be empty.
     Where all t are 0 there is one bin.
 
     t: [T] label minus border, 0 or more. Returns: bin of each node, and B.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ import yaml
 from licap.errors import ConfigError
 
 Path_ = tuple[str | int, ...]
+
+_MERGE = "tag:yaml.org,2002:merge"
+# Aliases of aliases can blow a small file up; no config is near this.
+_MOST_VISITS = 100_000
 
 # YAML 1.1 wants a dot and a signed exponent; people write 1e-5, 1E-2 and 5e3.
 _NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)$")
@@ -46,10 +50,11 @@ class YamlDocument:
     lines: Mapping[Path_, int]
 
     def where(self, path: Path_) -> str:
-        """`file:line` of a key, or of its nearest parent that stands in the file."""
-        while path and path not in self.lines:
+        """`file:line` of a key, written nested or with dots, or of its nearest parent that stands in the file."""
+        dotted = {".".join(map(str, known)): line for known, line in self.lines.items()}
+        while path and ".".join(map(str, path)) not in dotted:
             path = path[:-1]
-        return f"{self.source}:{self.lines.get(path, 1)}"
+        return f"{self.source}:{dotted.get('.'.join(map(str, path)), 1)}"
 
 
 def read_yaml(path: Path) -> YamlDocument:
@@ -68,32 +73,31 @@ def read_yaml(path: Path) -> YamlDocument:
 
 def parse_yaml(text: str, source: str) -> YamlDocument:
     """Reads YAML text; `source` stands in for the file name in messages. Raises as `read_yaml`."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
-        lines: dict[Path_, int] = {}
-        problems: list[str] = []
+        outline = _Outline(source)
         if node is not None:
-            _walk(loader, node, (), lines, problems, source, set())
-        data = {} if node is None or problems else loader.construct_document(node)
+            outline.walk(node, ())
+        data = {} if node is None or outline.problems else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ConfigError(_syntax(error, source)) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(f"{source}: lists or mappings stand too deep in each other. Flatten them.") from None
+    except ValueError as error:
         raise ConfigError(f"{source}: a value cannot be read ({error}).") from None
-    finally:
-        loader.dispose()
-    if problems:
-        raise ConfigError(problems)
+    if outline.problems:
+        raise ConfigError(outline.problems)
     if not isinstance(data, dict):
         raise ConfigError(f"{source}:1: the file must hold keys and values (got {type(data).__name__}).")
-    return YamlDocument(source, data, lines)
+    return YamlDocument(source, data, outline.lines)
 
 
 def parse_scalar(text: str) -> Any:
     """A single value as YAML reads it, for `--set key=value`; text that is no YAML scalar stays text."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -108,36 +112,49 @@ def _syntax(error: yaml.YAMLError, source: str) -> str:
     return f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}. Check indentation and quotes there."
 
 
-def _walk(
-    loader: _Loader,
-    node: yaml.Node,
-    path: Path_,
-    lines: dict[Path_, int],
-    problems: list[str],
-    source: str,
-    open_nodes: set[int],
-) -> None:
-    """Notes the line of each key below `node`, and each key that stands twice."""
-    if id(node) in open_nodes:
-        raise yaml.constructor.ConstructorError(None, None, "an alias that contains itself", node.start_mark)
-    open_nodes.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        first: dict[Any, int] = {}
-        for key_node, value_node in node.value:
+@dataclass
+class _Outline:
+    """The line of every key and list item below a node, and each key that stands twice."""
+
+    source: str
+    lines: dict[Path_, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    _open: set[int] = field(default_factory=set)
+    _visits: int = 0
+
+    def walk(self, node: yaml.Node, path: Path_) -> None:
+        """Takes in a node and all below. Raises: YAMLError for aliases that hold themselves or explode."""
+        if id(node) in self._open:
+            raise yaml.constructor.ConstructorError(None, None, "an alias that contains itself", node.start_mark)
+        self._visits += 1
+        if self._visits > _MOST_VISITS:
+            raise yaml.constructor.ConstructorError(None, None, "too many values", node.start_mark)
+        self._open.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            self._walk_mapping(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.lines[(*path, index)] = item.start_mark.line + 1
+                self.walk(item, (*path, index))
+        self._open.discard(id(node))
+
+    def _walk_mapping(self, node: yaml.MappingNode, path: Path_) -> None:
+        first: dict[str, int] = {}
+        # What `<<` brings comes first, so that the mapping's own keys have their own lines.
+        for key_node, value_node in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                problems.append(f"{source}:{line}: a key must be plain text.")
+                self.problems.append(f"{self.source}:{line}: a key must be plain text.")
                 continue
             key = key_node.value
             if key in first:
-                problems.append(
-                    f"{source}:{line}: {key} stands twice, first on line {first[key]}. Keep one of the two."
+                self.problems.append(
+                    f"{self.source}:{line}: {key} stands twice, first on line {first[key]}. Keep one of the two."
                 )
             first.setdefault(key, line)
-            lines[(*path, key)] = line
-            _walk(loader, value_node, (*path, key), lines, problems, source, open_nodes)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            lines[(*path, index)] = item.start_mark.line + 1
-            _walk(loader, item, (*path, index), lines, problems, source, open_nodes)
-    open_nodes.discard(id(node))
+            if key_node.tag == _MERGE:
+                for merged in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                    self.walk(merged, path)
+            else:
+                self.lines[(*path, key)] = line
+                self.walk(value_node, (*path, key))
