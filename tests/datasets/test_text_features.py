@@ -1,4 +1,4 @@
-"""Semantic features: the same everywhere, as wide as asked for, and clear words where texts or libraries are missing."""
+"""Semantic features: the same everywhere, as wide as asked for, and clear words where texts or libraries lack."""
 
 from __future__ import annotations
 
