@@ -1,6 +1,7 @@
 """GENI: scores aggregated over the graph by predicate-aware attention, scaled by centrality (Park et al., KDD 2019).
 
-Parameters are stacked per head. The scores themselves are the messages (width 1); all heads' scoring networks are one product.
+Parameters are stacked per head. The scores themselves are the messages (width 1). The heads' scoring networks
+run as one product.
 """
 
 from __future__ import annotations

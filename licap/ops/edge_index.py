@@ -18,18 +18,21 @@ from licap.graph import KnowledgeGraph
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """Edges grouped by one key, in CSR form. indptr: [K + 1]. edges: [E] positions in destination order."""
+    """Edges grouped by one key, in CSR form.
+
+    indptr: [K + 1]. edges: [E] positions in destination order. in_order: whether these are 0, 1, 2, …
+    """
 
     indptr: Tensor
     edges: Tensor
+    in_order: bool
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeIndex:
     """Edges in destination order, and their groupings.
 
-    src, dst, rel: [E]. indptr: [N + 1] of the destinations. by_dst, by_src, by_rel: groupings. src_order_dst: [E]
-    destinations in the order of by_src. All int32 where the graph's are.
+    src, dst, rel: [E]. All int32 where the graph's are.
     """
 
     src: Tensor
@@ -38,7 +41,6 @@ class EdgeIndex:
     by_dst: Grouping
     by_src: Grouping
     by_rel: Grouping
-    src_order_dst: Tensor
 
 
 _CACHE: WeakKeyDictionary[KnowledgeGraph, dict[torch.device, EdgeIndex]] = WeakKeyDictionary()
@@ -61,15 +63,13 @@ def _build(graph: KnowledgeGraph, device: torch.device) -> EdgeIndex:
 
     def grouping(keys: NDArray[np.int32] | NDArray[np.int64], count: int) -> Grouping:
         indptr = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=count))])
-        return Grouping(tensor(indptr), tensor(np.argsort(keys, kind="stable")))
+        return Grouping(tensor(indptr), tensor(np.argsort(keys, kind="stable")), in_order=keys is dst)
 
-    by_src = grouping(src, graph.num_nodes)
     return EdgeIndex(
         src=tensor(src),
         dst=tensor(dst),
         rel=tensor(rel),
         by_dst=grouping(dst, graph.num_nodes),
-        by_src=by_src,
+        by_src=grouping(src, graph.num_nodes),
         by_rel=grouping(rel, graph.num_relations),
-        src_order_dst=tensor(dst)[by_src.edges],
     )

@@ -41,7 +41,7 @@ class _RelationAttention(torch.autograd.Function):
         negative = logits < 0
         torch.nn.functional.leaky_relu(logits, slope, inplace=True)
         alpha = edge_softmax_(logits, index)
-        out = weighted_sum(alpha, z, index.by_dst.indptr, index.src)
+        out = weighted_sum(alpha, z, index.by_dst, index.src)
         ctx.save_for_backward(z, alpha, negative, out)
         ctx.index, ctx.slope = index, slope
         return out
@@ -51,8 +51,7 @@ class _RelationAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, alpha, negative, out = ctx.saved_tensors
         index: EdgeIndex = ctx.index
-        by_src = index.by_src
-        d_z = weighted_sum(alpha.index_select(0, by_src.edges), grad, by_src.indptr, index.src_order_dst)
+        d_z = weighted_sum(alpha, grad, index.by_src, index.dst)
         # Softmax: dlogit = α (dα − Σ α dα), and the sum over a node's edges is ⟨g, out⟩.
         d_logit = edge_dots(grad, z, index)
         d_logit -= (grad * out).sum(-1).index_select(0, index.dst)
@@ -60,7 +59,7 @@ class _RelationAttention(torch.autograd.Function):
         d_logit = torch.where(negative, d_logit * ctx.slope, d_logit)
         return (
             d_z,
-            group_sum(d_logit, by_src),
+            group_sum(d_logit, index.by_src),
             group_sum(d_logit, index.by_dst),
             group_sum(d_logit, index.by_rel),
             None,
@@ -88,15 +87,19 @@ def group_sum(values: Tensor, grouping: Grouping) -> Tensor:
     return _csr(grouping.indptr, grouping.edges, ones, values.shape[0]) @ values
 
 
-def weighted_sum(weights: Tensor, messages: Tensor, indptr: Tensor, ends: Tensor) -> Tensor:
+def weighted_sum(weights: Tensor, messages: Tensor, grouping: Grouping, ends: Tensor) -> Tensor:
     """out[v] = Σ_{e in v's group} weights[e] · messages[ends[e]], per head.
 
-    weights: [E, H], in the order of the groups. messages: [N, H, D]. ends: [E]. Returns: [N, H, D].
+    weights: [E, H]. messages: [N, H, D]. ends: [E]. Returns: [N, H, D].
     """
     if messages.device.type != "cpu":
-        return weighted_sum_by_segments(weights, messages, indptr, ends)
+        return weighted_sum_by_segments(weights, messages, grouping, ends)
+    if messages.shape[2] == 1:
+        return group_sum(weights * messages.squeeze(-1).index_select(0, ends), grouping).unsqueeze(-1)
+    if not grouping.in_order:
+        weights, ends = weights.index_select(0, grouping.edges), ends.index_select(0, grouping.edges)
     per_head = weights.t().contiguous()
-    matrices = [_csr(indptr, ends, weight, messages.shape[0]) for weight in per_head]
+    matrices = [_csr(grouping.indptr, ends, weight, messages.shape[0]) for weight in per_head]
     return torch.stack([matrix @ messages[:, head] for head, matrix in enumerate(matrices)], dim=1)
 
 
@@ -104,6 +107,8 @@ def edge_dots(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:
     """⟨at_dst[v], at_src[u]⟩ of each edge (u → v), per head. Both [N, H, D]. Returns: [E, H]."""
     if at_src.device.type != "cpu":
         return edge_dots_by_gathering(at_dst, at_src, index)
+    if at_src.shape[2] == 1:
+        return at_dst.squeeze(-1).index_select(0, index.dst).mul_(at_src.squeeze(-1).index_select(0, index.src))
     zeros = at_src.new_zeros(index.src.shape[0])
     pattern = _csr(index.by_dst.indptr, index.src, zeros, at_src.shape[0])
     dots = [
@@ -113,9 +118,10 @@ def edge_dots(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:
     return torch.stack(dots, dim=1)
 
 
-def weighted_sum_by_segments(weights: Tensor, messages: Tensor, indptr: Tensor, ends: Tensor) -> Tensor:
+def weighted_sum_by_segments(weights: Tensor, messages: Tensor, grouping: Grouping, ends: Tensor) -> Tensor:
     """`weighted_sum` through an [E, H, D] array."""
-    return segment_sum(messages.index_select(0, ends) * weights.unsqueeze(-1), indptr)
+    weights, ends = weights.index_select(0, grouping.edges), ends.index_select(0, grouping.edges)
+    return segment_sum(messages.index_select(0, ends) * weights.unsqueeze(-1), grouping.indptr)
 
 
 def edge_dots_by_gathering(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:

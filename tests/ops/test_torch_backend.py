@@ -21,10 +21,11 @@ def test_segments_and_sparse_products_give_the_same() -> None:
             torch_backend.segment_sum(weights[grouping.edges], grouping.indptr),
             torch_backend.group_sum(weights, grouping),
         )
-    torch.testing.assert_close(
-        torch_backend.weighted_sum_by_segments(weights, left, index.by_dst.indptr, index.src),
-        torch_backend.weighted_sum(weights, left, index.by_dst.indptr, index.src),
-    )
+    for grouping, ends in ((index.by_dst, index.src), (index.by_src, index.dst)):
+        torch.testing.assert_close(
+            torch_backend.weighted_sum_by_segments(weights, left, grouping, ends),
+            torch_backend.weighted_sum(weights, left, grouping, ends),
+        )
     torch.testing.assert_close(
         torch_backend.edge_dots_by_gathering(left, right, index), torch_backend.edge_dots(left, right, index)
     )
