@@ -1,0 +1,62 @@
+"""What `search/run.py` says at its end: the leaderboard and the two commands that come next, as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from search.insight.leaderboard import leaderboard
+from search.insight.render import render_text
+from search.space import SearchSpace
+from search.study import TrialRecord
+from search.tracking.uris import shown, ui_command
+
+DEFAULT_ROOT = Path("mlruns")
+
+
+def outcome_text(
+    trials: Iterable[TrialRecord], space: SearchSpace, *, study: str, root: Path, tracking_uri: str
+) -> str:
+    """Leaderboard, summary, and how to look at the runs and export the best config."""
+    board = leaderboard(trials, space)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = [render_text(board, width), "", f"study {study}: {board.counts()}"]
+    if board.ranked:
+        best = board.ranked[0]
+        lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")
+    else:
+        lines.append("best: none, for no trial is complete")
+    lines.append(f"look at the runs:       {ui_command(tracking_uri)}")
+    if board.ranked:
+        lines.append(f"export the best config: {export_command(study, root)}")
+    return "\n".join(lines)
+
+
+def outcome_json(
+    trials: Iterable[TrialRecord], space: SearchSpace, *, study: str, root: Path, tracking_uri: str
+) -> str:
+    """The same as one JSON object, in full precision, with every metric; what is not finite is left out."""
+    board = leaderboard(trials, space)
+    rows = [asdict(row) for row in board]
+    outcome = {
+        "study": study,
+        "metric": space.metric.name,
+        "direction": space.metric.direction,
+        "best": rows[0] if board.ranked else None,
+        "trials": rows,
+        "tracking_uri": shown(tracking_uri) if "@" in tracking_uri else tracking_uri,
+        "look_command": ui_command(tracking_uri),
+        "export_command": export_command(study, root) if board.ranked else None,
+    }
+    return json.dumps(outcome, indent=2, allow_nan=False)
+
+
+def export_command(study: str, root: Path) -> str:
+    """The command that writes the study's best config."""
+    where = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
+    return f"python search/export.py {study}{where}"

@@ -1,0 +1,158 @@
+"""A leaderboard as plain text, as a Rich table, and as CSV.
+
+Where a width is given the last columns that do not fit are left out, and named below the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from licap.fields import Scalar
+from licap.metrics import METRICS
+from search.insight.leaderboard import Leaderboard, Row
+
+# Shown beside the study's metric; the other ones stand in JSON, CSV and the tracking store.
+_ALSO = ("rmse", "spearman", "ndcg@100", "overlap@100")
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    cells: tuple[str, ...]
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, (self.head, *self.cells)))
+
+
+def render_text(board: Leaderboard, width: int | None = None) -> str:
+    """The leaderboard as plain text, at most `width` wide if given; below it what is to be said about single trials."""
+    if not board:
+        return "no trials"
+    columns, left_out = _fitting(_columns(board), width)
+    lines = [_line([column.head for column in columns], columns)]
+    lines += [_line([column.cells[index] for column in columns], columns) for index in range(len(board))]
+    return "\n".join([*lines, *_remarks(board, left_out)])
+
+
+def render_table(board: Leaderboard, width: int) -> Table:
+    """The leaderboard as a Rich table, at most `width` wide. Raises nothing: what does not fit is left out."""
+    columns, left_out = _fitting(_columns(board), width)
+    # Text, not str: Rich would read "[Errno 28]" in a message as markup.
+    remarks = Text("\n".join(_remarks(board, left_out)))
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), caption=remarks or None, caption_justify="left")
+    for column in columns:
+        table.add_column(column.head, justify="left" if column.left else "right", no_wrap=True)
+    for index, row in enumerate(board):
+        style = "bold" if row.rank == 1 else ("" if row.rank else "dim")
+        table.add_row(*(Text(column.cells[index]) for column in columns), style=style)
+    return table
+
+
+def render_csv(board: Leaderboard) -> str:
+    """All columns in full precision, under their full names; a cell is empty where there is no value."""
+    metrics = [f"val.{name}" for name in METRICS]
+    head = ("rank", "trial", "state", "failure", "message", "notes", "budget", "seconds")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*head, *metrics, *board.parameters])
+    for row in board:
+        first = (
+            row.rank,
+            row.trial,
+            row.state,
+            row.failure,
+            row.message,
+            "; ".join(row.notes),
+            row.budget,
+            row.seconds,
+        )
+        found = [row.metrics.get(name) for name in metrics]
+        values = ["null" if row.values.get(name, "") is None else row.values.get(name) for name in board.parameters]
+        writer.writerow([*first, *found, *values])
+    return out.getvalue()
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Dotted names cut to as many last words as tell them apart: `pretrain.lr` and `downstream.lr` stay whole."""
+    parts = [name.split(".") for name in names]
+    shortened = []
+    for own in parts:
+        count = next(n for n in range(1, len(own) + 1) if sum(each[-n:] == own[-n:] for each in parts) == 1)
+        shortened.append(".".join(own[-count:]))
+    return shortened
+
+
+def _columns(board: Leaderboard) -> list[_Column]:
+    def column(head: str, cells: Iterable[str], left: bool = False) -> _Column:
+        return _Column(head, tuple(cells), left)
+
+    others = [METRICS[name] for name in _ALSO if name != board.metric.name]
+    return [
+        column("rank", (str(row.rank or "-") for row in board)),
+        column("trial", (str(row.trial) for row in board)),
+        column("state", (_state(row) for row in board), left=True),
+        column(board.metric.label, (_metric(row.value) + _mark(row) for row in board)),
+        column("budget", (str(row.budget) for row in board)),
+        column("seconds", ("-" if row.seconds is None else f"{row.seconds:.1f}" for row in board)),
+        *(column(m.label, (_metric(row.metrics.get(f"val.{m.name}")) for row in board)) for m in others),
+        *(
+            column(short, (_value(row, name) for row in board))
+            for name, short in zip(board.parameters, short_names(board.parameters), strict=True)
+        ),
+    ]
+
+
+def _fitting(columns: list[_Column], width: int | None) -> tuple[list[_Column], list[str]]:
+    """The columns that fit, from the left, and the heads of the others. At least four stay."""
+    kept = list(columns)
+    while width is not None and len(kept) > 4 and sum(c.width + _GAP for c in kept) - _GAP > width:
+        kept.pop()
+    return kept, [column.head for column in columns[len(kept) :]]
+
+
+def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
+    def padded(cell: str, column: _Column) -> str:
+        space = " " * (column.width - cell_len(cell))
+        return cell + space if column.left else space + cell
+
+    return (" " * _GAP).join(padded(*pair) for pair in zip(cells, columns, strict=True)).rstrip()
+
+
+def _remarks(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
+    found = [f"* trial {row.trial}: {'; '.join(row.notes)}" for row in board if row.notes]
+    found += [f"trial {row.trial} {_state(row)}: {row.message.splitlines()[0]}" for row in board if row.message.strip()]
+    if left_out:
+        found.append(f"not shown for lack of width: {', '.join(left_out)}")
+    return found
+
+
+def _state(row: Row) -> str:
+    return f"{row.state} ({row.failure})" if row.failure and row.failure != row.state else row.state
+
+
+def _mark(row: Row) -> str:
+    return "*" if row.notes else ""
+
+
+def _metric(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _value(row: Row, name: str) -> str:
+    return _scalar(row.values[name]) if name in row.values else "-"
+
+
+def _scalar(value: Scalar) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,89 @@
+"""The leaderboard: complete trials by the metric, and nothing else may be best."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licap.errors import StoreError
+from licap.metrics import METRICS, notes
+from search.insight import best_config, leaderboard, pick
+from search.space import SearchSpace
+from search.study import TrialRecord
+
+Make = Callable[..., TrialRecord]
+
+
+def test_complete_trials_come_first_by_metric_ties_by_number(space: SearchSpace, trial: Make) -> None:
+    trials = [
+        trial(0, 0.5),
+        trial(1, 0.9, "pruned"),
+        trial(2, 0.7),
+        trial(3, None, "failed", "diverged"),
+        trial(4, 0.7),
+        trial(5, 0.8, "interrupted", "interrupted"),
+        trial(6, 0.95, "running"),
+        trial(7, 0.6, "pruned"),
+    ]
+    board = leaderboard(trials, space)
+    assert [(row.rank, row.trial) for row in board] == [
+        (1, 2),
+        (2, 4),
+        (3, 0),
+        (None, 6),
+        (None, 5),
+        (None, 1),
+        (None, 7),
+        (None, 3),
+    ]
+    assert board.counts() == "8 trials: 3 complete, 1 running, 1 interrupted, 2 pruned, 1 failed"
+    assert board[0].metrics == {"val.spearman": 0.7, "val.rmse": 1.0 - 0.7}
+
+
+def test_smaller_errors_come_first(space: SearchSpace, trial: Make) -> None:
+    by_error = dataclasses.replace(space, metric=METRICS["rmse"])
+    assert [row.trial for row in leaderboard([trial(0, 0.1), trial(1, 0.9), trial(2, 0.5)], by_error)] == [1, 2, 0]
+
+
+def test_a_constant_prediction_is_never_best(space: SearchSpace, trial: Make) -> None:
+    flags = notes(np.arange(30.0), np.ones(30))
+    board = leaderboard([trial(0, 0.9, "complete", None, *flags), trial(1, 0.1)], space)
+    assert [(row.rank, row.trial) for row in board] == [(1, 1), (None, 0)]
+    with pytest.raises(StoreError, match=r"no complete trial to choose from \(1 trial: 1 complete\)"):
+        pick(leaderboard([trial(0, 0.9, "complete", None, *flags)], space), 1)
+
+
+def test_other_notes_do_not_cost_the_rank(space: SearchSpace, trial: Make) -> None:
+    flags = notes(np.arange(30.0), np.arange(30.0) ** 2)
+    assert flags and leaderboard([trial(0, 0.9, "complete", None, *flags)], space)[0].rank == 1
+
+
+@given(values=st.lists(st.floats(-1, 1) | st.just(math.nan) | st.none(), max_size=8))
+def test_ranks_count_from_one_and_values_fall(values: list[float | None], space: SearchSpace, trial: Make) -> None:
+    board = leaderboard([trial(number, value) for number, value in enumerate(values)], space)
+    ranked = [row.value for row in board.ranked]
+    assert [row.rank for row in board.ranked] == list(range(1, len(ranked) + 1))
+    assert ranked == sorted((v for v in values if v is not None and not math.isnan(v)), reverse=True)
+    assert {row.trial for row in board} == set(range(len(values)))
+
+
+def test_a_rank_that_does_not_exist_is_refused_with_those_that_do(space: SearchSpace, trial: Make) -> None:
+    board = leaderboard([trial(0, 0.5), trial(1, 0.6), trial(2, 0.9, "pruned")], space)
+    for rank in (0, -1, 3):
+        with pytest.raises(StoreError, match=f"no rank {rank}: ranks go from 1 to 2"):
+            pick(board, rank)
+    with pytest.raises(StoreError, match="no complete trial"):
+        pick(leaderboard([], space), 1)
+
+
+def test_the_best_config_is_complete_and_has_the_threads_of_its_slot(space: SearchSpace, trial: Make) -> None:
+    config = best_config([trial(0, 0.5), trial(1, 0.6)], space, rank=2)
+    assert config.pretrain.imp_ratio == 0.1 and config.pretrain.lr == 1 / 3000
+    assert config.runtime.threads == 2
+    assert config == space.config_for(trial(0, 0.5).values).with_values({"runtime.threads": 2})
