@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from licap.files import write_atomically, write_text_atomically
 from licap.trial import Report, Trial
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
-SPLITS = ("val", "test")
+SPLITS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def run_fold(
     if resume and checkpoint.exists():
         trial.load_state_dict(load_checkpoint(checkpoint))
     _train(trial, checkpoint, lambda report: watch(config.fold, report))
-    metrics = {split: trial.evaluate(split) for split in SPLITS}
+    metrics: dict[str, Mapping[str, float]] = {split: trial.evaluate(split) for split in SPLITS}
     write_text_atomically(folder / "predictions.csv", predictions_csv(trial, dataset))
     embeddings = trial.embeddings()
     if embeddings is not None:
@@ -95,7 +96,10 @@ def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> N
 
 
 def predictions_csv(trial: Trial, dataset: Dataset) -> str:
-    """`node,name,true,predicted,split`: raw scores as in the data set; true is empty where there is no label."""
+    """`node,name,true,predicted,split`: raw scores as in the data set; true is empty where there is no label.
+
+    node: what names the node in the data set. name: what people call it, empty where the format has none.
+    """
     split = trial.split
     places = np.full(dataset.graph.num_nodes, "unlabelled", dtype=object)
     for name, nodes in (("train", split.train), ("val", split.val), ("test", split.test)):
@@ -104,9 +108,10 @@ def predictions_csv(trial: Trial, dataset: Dataset) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["node", "name", "true", "predicted", "split"])
-    for node, name in enumerate(dataset.names):
-        true = repr(float(dataset.importance[node])) if dataset.valid[node] else ""
-        writer.writerow([node, name, true, repr(float(predicted[node])), places[node]])
+    titles = dataset.titles or ("",) * len(dataset.names)
+    for row, (node, title) in enumerate(zip(dataset.names, titles, strict=True)):
+        true = repr(float(dataset.importance[row])) if dataset.valid[row] else ""
+        writer.writerow([node, title, true, repr(float(predicted[row])), places[row]])
     return text.getvalue()
 
 

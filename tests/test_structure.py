@@ -23,6 +23,7 @@ LICAP_LAYERS = (
     ("datasets", "splits"),
     ("sampling", "losses", "ops", "training", "probe"),
     ("models",),
+    ("training", "probe"),
     ("pretrain", "downstream"),
     ("trial",),
     ("experiment",),

@@ -20,7 +20,7 @@ RESULT = "result"
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
-    """Steps a `licap.Trial` by `report_every` epochs. A trial that fails for a known reason ends, the actor does not."""
+    """Steps a `licap.Trial` by `report_every` epochs. A trial may fail for a known reason; the actor lives on."""
 
     def setup(self, config: dict[str, Any], datasets: Mapping[DataConfig, Dataset] | None = None) -> None:
         """Called once per process. datasets: shared through the object store, read-only and not copied."""

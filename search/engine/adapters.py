@@ -14,7 +14,14 @@ from search.engine.conductor import Conductor
 from search.engine.messages import StepResult
 
 
-class StudySearcher(Searcher):  # type: ignore[misc]  # ray has no types here
+class _Unsaved:
+    """Ray pickles its parts for a restore of its own, which is never used: the study's record is what is read back."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class StudySearcher(_Unsaved, Searcher):  # type: ignore[misc]  # ray has no types here
     """Asks the conductor for the next trial; results reach it through the scheduler alone."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -42,7 +49,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # ray has no types here
         """The study's record is what is read back."""
 
 
-class StudyScheduler(FIFOScheduler):  # type: ignore[misc]  # ray has no types here
+class StudyScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc]  # ray has no types here
     """Hands results to the conductor, and its verdict to Ray."""
 
     _supports_buffered_results = False
@@ -66,7 +73,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]  # ray has no types h
         self._conductor.crashed(number_of(trial), _last_line(trial))
 
 
-class StudyStopper(tune.Stopper):  # type: ignore[misc]  # ray has no types here
+class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no types here
     """Polled by Ray's loop: Ctrl-C, a termination signal or the time budget end the experiment."""
 
     def __init__(self, conductor: Conductor) -> None:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
 from search.engine.messages import Assignment, Failure, StepResult
-from search.engine.resources import threads_of
 from search.engine.watch import Watch
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
-from search.study.events import Decided, Ended, Proposed, Reported
-from search.tracking import Tracker
+from search.study.events import Decided, Ended, Proposed, Reported, StudyEnded
+from search.tracking import State, Tracker
 
 
 @dataclass
@@ -29,9 +28,11 @@ class _Running:
 
     values: Mapping[str, Scalar]
     started: float
+    stage: str = ""
     budget: int = 0
     value: float | None = None
     notes: tuple[str, ...] = ()
+    artifacts: dict[str, str] = field(default_factory=dict)
 
 
 class Conductor:
@@ -90,14 +91,16 @@ class Conductor:
         starting = number < len(self._space.starting_points)
         self._study.append(Proposed(trial=number, values=dict(values), starting_point=starting))
         self._running[number] = _Running(values, self._clock())
+        self._watch.started(number, values)
         try:
-            config = self._config(values)
+            config = self._space.config_for(values)
         except ConfigError as error:
             # Ranges are checked one by one when the space is loaded; a combination may still break a joint rule.
+            self._tracker.start_trial(number, values, {})
             self._end(number, "failed", Failure("invalid-config", str(error)))
             return self.propose()
-        self._tracker.start_trial(number, self._parameters(config), self._tags(config))
-        self._watch.started(number, values)
+        self._running[number].artifacts["config.yaml"] = config.to_yaml()
+        self._tracker.start_trial(number, config.flat(), self._tags(config))
         return Assignment(number, config, self._space.report_every)
 
     def receive(self, number: int, result: StepResult) -> bool:
@@ -121,17 +124,11 @@ class Conductor:
             self._end(number, "failed", Failure("crashed", message))
 
     def close(self) -> None:
-        """Ends what still runs as interrupted."""
+        """Ends what still runs as interrupted, and the study."""
+        reason = self.stop_reason or "finished"
         for number in list(self._running):
-            self._end(
-                number, "interrupted", Failure("interrupted", f"cut off: {self.stop_reason or 'the search ended'}")
-            )
-
-    def _config(self, values: Mapping[str, Scalar]) -> TrialConfig:
-        config = self._space.config_for(values)
-        if config.runtime.threads is None:
-            config = config.with_values({"runtime.threads": threads_of(self._space.resources)})
-        return config
+            self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
+        self._study.append(StudyEnded(reason=reason, seconds=self._clock() - self._began))
 
     def _take_reports(self, number: int, reports: Sequence[Report]) -> bool:
         """Records reports and asks the pruner once, about the last. Returns its wish to stop."""
@@ -150,7 +147,7 @@ class Conductor:
         if not reports:
             return False
         last = reports[-1]
-        running.budget = last.budget
+        running.budget, running.stage = last.budget, last.stage
         value = last.metrics.get(self._metric_key)
         if value is None:
             return False
@@ -160,7 +157,7 @@ class Conductor:
         decision = self._pruner.decide(TrialReport(trial=number, budget=last.budget, value=value))
         return decision is Decision.STOP
 
-    def _end(self, number: int, state: str, failure: Failure | None) -> None:
+    def _end(self, number: int, state: State, failure: Failure | None) -> None:
         running = self._running.pop(number)
         self._study.append(
             Ended(
@@ -174,14 +171,13 @@ class Conductor:
             )
         )
         self._proposer.finish(number, state, running.value if state == "complete" else None)
-        tags = {"failure": failure.kind, "message": failure.message} if failure else {}
+        tags = {"stage": running.stage}
+        if failure is not None:
+            tags |= {"failure": failure.kind, "message": failure.message}
         if running.notes:
             tags["notes"] = "; ".join(running.notes)
-        self._tracker.end_trial(number, state, tags, {})
+        self._tracker.end_trial(number, state, tags, running.artifacts)
         self._watch.ended(number, state, running.value, failure.message if failure else "")
-
-    def _parameters(self, config: TrialConfig) -> dict[str, Scalar]:
-        return config.flat()
 
     def _tags(self, config: TrialConfig) -> dict[str, str]:
         return {"fold": str(config.fold), "seed": str(config.seed), "dataset": self._fingerprint}

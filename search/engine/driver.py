@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from licap.config import DataConfig
+from licap.config import DataConfig, config_from
 from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
+from licap.trial import checked_device
 from search.engine.cluster import ray_instance
 from search.engine.conductor import Conductor
 from search.engine.resources import Machine, check_resources, num_slots
-from search.engine.watch import watch_for
-from search.insight import best_config, leaderboard, render_text
+from search.engine.watch import LineWatch, LiveTable, watch_for
+from search.insight import best_config, leaderboard, render_csv, render_text
 from search.space import SearchSpace
 from search.strategy import Proposer, build_pruner
 from search.study import Study, TrialRecord
-from search.tracking import Tracker, preflight, tracking_uri
+from search.tracking import Tracker, git_commit, preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
 
@@ -48,16 +49,17 @@ def run_search(
     Raises: LicapError with a sentence for people.
     """
     machine = check_resources(space)
+    checked_device(str(space.base["runtime.device"]))
     uri = tracking_uri(root, tracking)
     Study.check_new(root, study_name)
     preflight(uri)
-    data_config = space.config_for(space.defaults()).data
+    data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
     with ExitStack() as stack:
         study = stack.enter_context(Study.create(root, study_name, space.to_yaml()))
-        tracker = stack.enter_context(Tracker(uri, study_name, artifacts=root / "artifacts"))
+        tracker = stack.enter_context(Tracker(uri, study_name, tags=study_tags(space, dataset)))
         slots = num_slots(space, machine)
-        watch = stack.enter_context(watch_for(space))
+        watch: LiveTable | LineWatch = stack.enter_context(watch_for(space))
         conductor = Conductor(
             space,
             study,
@@ -114,9 +116,26 @@ def _tune(
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
-                name="study", storage_path=f"{scratch}/tune", verbose=0, stop=StudyStopper(conductor)
+                name="study",
+                storage_path=f"{scratch}/tune",
+                verbose=0,
+                stop=StudyStopper(conductor),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
+
+
+def study_tags(space: SearchSpace, dataset: Dataset) -> dict[str, object]:
+    """What the study's run in the tracking store says about where it came from."""
+    return {
+        "metric": space.metric.label,
+        "sampler": space.sampler.name,
+        "pruner": space.pruner.name,
+        "seed": space.seed,
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "git_commit": git_commit(Path.cwd()),
+    }
 
 
 def size_of(dataset: Dataset) -> int:
@@ -127,11 +146,10 @@ def size_of(dataset: Dataset) -> int:
 
 
 def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: Tracker) -> None:
-    rows = leaderboard(outcome.trials, space)
-    artifacts = {"leaderboard.txt": render_text(rows)}
-    complete = [trial for trial in outcome.trials if trial.state == "complete"]
-    metrics = {}
-    if complete:
+    board = leaderboard(outcome.trials, space)
+    artifacts = {"leaderboard.txt": render_text(board), "leaderboard.csv": render_csv(board)}
+    metrics: Mapping[str, float] = {}
+    if board.ranked:
         artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
-        metrics = dict(rows[0].metrics)
-    tracker.finish(metrics=metrics, artifacts=artifacts, state=outcome.stop_reason or "complete")
+        metrics = board.ranked[0].metrics
+    tracker.finish(metrics, artifacts, state="interrupted" if outcome.stop_reason == "interrupted" else "complete")

@@ -1,4 +1,4 @@
-"""What this machine can give, checked before Ray starts; and the threads that a slot's share of it means."""
+"""What this machine can give, checked before Ray starts."""
 
 from __future__ import annotations
 
@@ -66,8 +66,3 @@ def num_slots(space: SearchSpace, machine: Machine) -> int:
     if space.resources.gpus > 0:
         fits = min(fits, int(machine.gpus / space.resources.gpus + 1e-9))
     return max(1, min(fits, space.max_concurrent or fits))
-
-
-def threads_of(resources: Resources) -> int:
-    """CPU threads of a trial, so that slots together never use more than there are cores."""
-    return max(1, int(resources.cpus))

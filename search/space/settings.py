@@ -52,6 +52,11 @@ class Resources(Checked):
     cpus: float = real(1.0, "CPU cores of a slot", above=0.0)
     gpus: float = real(0.0, "GPUs of a slot; 0.5: two trials share one", at_least=0.0)
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of a slot's trial, so that slots together never use more than there are cores."""
+        return max(1, int(self.cpus))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceSettings(Checked):

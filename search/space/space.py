@@ -94,9 +94,13 @@ class SearchSpace:
     def config_for(self, values: Mapping[str, Scalar]) -> TrialConfig:
         """The complete trial config of some values; those that do not count here are passed over.
 
+        A config that leaves its threads open gets those of the slot: they decide the last digits of a result.
         Raises: ConfigError for names that are not searched, and for values the config refuses.
         """
-        return build_config(self.parameters, self.base, values)
+        config = build_config(self.parameters, self.base, values)
+        if config.runtime.threads is not None:
+            return config
+        return config.with_values({"runtime.threads": self.resources.threads})
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
         """Draws a point: a value for every parameter that counts."""

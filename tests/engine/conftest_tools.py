@@ -1,0 +1,141 @@
+"""A small space, and the commands run as a person runs them: real subprocesses, a real Ray, a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SMALL = """\
+name: small
+metric: NDCG@20
+config:
+  data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
+  data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+  pretrain: {max_epochs: 6, heads: 2, hidden: 4, out_dim: 8}
+  downstream: {max_epochs: 18, model: geni}
+search:
+  pretrain.imp_ratio: {type: float, low: 0.1, high: 0.4}
+  pretrain.bins.kind: {type: categorical, choices: [length, quantile]}
+  pretrain.bins.count: {type: int, low: 2, high: 4, when: {pretrain.bins.kind: quantile}}
+  downstream.lr: {type: float, low: 1e-4, high: 1e-1, log: true}
+  downstream.input: {type: categorical, choices: [features, embeddings, features+embeddings]}
+start:
+  - {pretrain.imp_ratio: 0.2, pretrain.bins.kind: length, downstream.lr: 5e-3, downstream.input: embeddings}
+sampler: {name: tpe, startup: 3}
+pruner: {name: asha, grace: 2, reduction: 2}
+trials: 8
+report_every: 2
+"""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder in which commands are run."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs `python WORDS…`; the scripts of search/ are named as in the README."""
+        return subprocess.run(
+            self.command(*words), cwd=self.folder, env={**self.environment, **(env or {})}, capture_output=True,
+            text=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Starts `python WORDS…` in a session of its own."""
+        return subprocess.Popen(
+            self.command(*words), cwd=self.folder, env=dict(self.environment), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def command(self, *words: str) -> list[str]:
+        """The full command line."""
+        first = str(REPOSITORY / words[0]) if words[0].startswith("search/") else words[0]
+        return [sys.executable, first, *words[1:]]
+
+    def search(self, *words: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Runs a search to its end and returns its JSON."""
+        done = self.run("search/run.py", "--space", "small.yaml", "--json", *words, env=env)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+def make_workplace(folder: Path) -> Workplace:
+    """A folder with the small space, and an environment that tries to lead astray."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        # Leftovers of another instance: a search without --ray-address must not follow them.
+        "RAY_ADDRESS": "127.0.0.1:1",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+    }
+    place = Workplace(folder, environment)
+    place.write("small.yaml", SMALL)
+    return place
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    """A fresh folder for one test."""
+    return make_workplace(tmp_path)
+
+
+@dataclass(frozen=True)
+class FinishedSearch:
+    """A search that ran once for all tests that only look at what it left."""
+
+    place: Workplace
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedSearch:
+    """One whole search in one slot."""
+    place = make_workplace(tmp_path_factory.mktemp("finished"))
+    return FinishedSearch(place, place.search("--max-concurrent", "1"))
+
+
+def living(pids: set[int]) -> set[int]:
+    """Which processes are still there."""
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists() and "Z" not in _state(pid)}
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one."""
+    children: dict[int, set[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), set()).add(int(stat.parent.name))
+    found: set[int] = set()
+    frontier = {pid}
+    while frontier:
+        frontier = set().union(*(children.get(each, set()) for each in frontier)) - found
+        found |= frontier
+    return found
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"

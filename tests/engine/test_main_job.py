@@ -1,0 +1,205 @@
+"""The main job from outside: run.py, export.py and `licap run` as subprocesses, and what they leave in MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest_tools import FinishedSearch, Workplace, descendants, living
+
+from search.study import Study, TrialRecord
+
+
+def client_of(place: Workplace) -> Any:
+    """A client of the store that a search left."""
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{place.folder / 'mlruns' / 'mlflow.db'}")
+
+
+def runs_of(place: Workplace, kind: str) -> list[Any]:
+    """All runs of a kind (study, trial)."""
+    client = client_of(place)
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(ids, f"tags.kind = '{kind}'", max_results=1000))
+
+
+def trials_of(place: Workplace, study: str = "small") -> tuple[TrialRecord, ...]:
+    """The record's trials."""
+    return Study.open(place.folder / "mlruns", study).trials()
+
+
+def test_a_search_ends_with_every_trial_in_a_final_state(finished: FinishedSearch) -> None:
+    trials = trials_of(finished.place)
+    assert [trial.number for trial in trials] == list(range(8))
+    assert {trial.state for trial in trials} <= {"complete", "pruned"}
+    assert any(trial.state == "pruned" for trial in trials)
+    assert finished.result["study"] == "small"
+
+
+def test_the_first_trial_is_the_starting_point(finished: FinishedSearch) -> None:
+    first = trials_of(finished.place)[0]
+    assert first.starting_point
+    assert first.values["pretrain.imp_ratio"] == 0.2
+    assert not any(trial.starting_point for trial in trials_of(finished.place)[1:])
+
+
+def test_mlflow_holds_one_parent_and_a_child_per_trial(finished: FinishedSearch) -> None:
+    [parent] = runs_of(finished.place, "study")
+    children = runs_of(finished.place, "trial")
+    assert parent.info.run_name == "small"
+    assert parent.info.status == "FINISHED"
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
+    states = {int(child.data.tags["trial"]): child.data.tags["state"] for child in children}
+    assert states == {trial.number: trial.state for trial in trials_of(finished.place)}
+
+
+def test_mlflow_holds_each_report_once_at_its_budget(finished: FinishedSearch) -> None:
+    client = client_of(finished.place)
+    for child in runs_of(finished.place, "trial"):
+        record = trials_of(finished.place)[int(child.data.tags["trial"])]
+        history = client.get_metric_history(child.info.run_id, "val.ndcg_at_20")
+        reported = {r.budget: r.metrics["val.ndcg@20"] for r in record.reports if "val.ndcg@20" in r.metrics}
+        assert {point.step: point.value for point in history} == pytest.approx(reported)
+        assert len(history) == len(reported)
+        assert child.data.params["downstream.input"] == record.values["downstream.input"]
+
+
+def test_mlflow_holds_config_leaderboard_and_best_config(finished: FinishedSearch) -> None:
+    client = client_of(finished.place)
+    [parent] = runs_of(finished.place, "study")
+    assert {"best.yaml", "leaderboard.txt"} <= {item.path for item in client.list_artifacts(parent.info.run_id)}
+    for child in runs_of(finished.place, "trial"):
+        assert "config.yaml" in {item.path for item in client.list_artifacts(child.info.run_id)}
+
+
+def test_two_runs_with_one_seed_and_one_slot_have_the_same_leaderboard(
+    finished: FinishedSearch, workplace: Workplace
+) -> None:
+    again = workplace.search("--max-concurrent", "1")
+    first, second = trials_of(finished.place), trials_of(workplace)
+    assert again["leaderboard"] == [{**row, "seconds": other["seconds"]} for row, other in
+                                    zip(finished.result["leaderboard"], again["leaderboard"], strict=True)]  # fmt: skip
+    assert [(t.values, t.state, [r.metrics for r in t.reports]) for t in first] == [
+        (t.values, t.state, [r.metrics for r in t.reports]) for t in second
+    ]
+
+
+def test_the_exported_config_reproduces_the_trial_to_the_last_digit(finished: FinishedSearch) -> None:
+    place = finished.place
+    done = place.run("search/export.py", "small", "--out", "best.yaml")
+    assert done.returncode == 0, done.stderr
+    text = (place.folder / "best.yaml").read_text(encoding="utf-8")
+    assert isinstance(yaml.safe_load(text), dict)
+    done = place.run("-m", "licap.cli", "run", "best.yaml", "--out", "again")
+    assert done.returncode == 0, done.stderr
+    best = max(
+        (trial for trial in trials_of(place) if trial.state == "complete"),
+        key=lambda trial: (trial.final("ndcg@20") or -math.inf, -trial.number),
+    )
+    metrics = json.loads((place.folder / "again" / "metrics.json").read_text(encoding="utf-8"))
+    [fold] = metrics["folds"].values()
+    recorded = {k.removeprefix("val."): v for k, v in best.metrics().items() if k.startswith("val.")}
+    assert fold["val"] == recorded
+
+
+def test_predictions_list_every_node_with_its_split(finished: FinishedSearch) -> None:
+    place = finished.place
+    place.write("one.yaml", "data.synthetic: {num_nodes: 150, num_edges: 700}\ndata.node2vec: {dim: 8}\n"
+                            "pretrain.max_epochs: 2\ndownstream.max_epochs: 2\n")  # fmt: skip
+    done = place.run("-m", "licap.cli", "run", "one.yaml", "--out", "one", "--folds", "0,1")
+    assert done.returncode == 0, done.stderr
+    for fold in (0, 1):
+        lines = (place.folder / "one" / f"fold-{fold}" / "predictions.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "node,name,true,predicted,split"
+        assert len(lines) == 151
+        assert {line.rpartition(",")[2] for line in lines[1:]} == {"train", "val", "test", "unlabelled"}
+    assert (place.folder / "one" / "fold-0" / "embeddings.npy").exists()
+
+
+def test_without_dgl_the_main_job_runs(workplace: Workplace) -> None:
+    hide = workplace.folder / "hide"
+    hide.mkdir()
+    (hide / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "found = PathFinder.find_spec\n"
+        "PathFinder.find_spec = classmethod(\n"
+        "    lambda cls, name, path=None, target=None:\n"
+        "        None if name.split('.')[0] == 'dgl' else found(name, path, target))\n",
+        encoding="utf-8",
+    )
+    hidden = {"PYTHONPATH": str(hide)}
+    assert workplace.run("-c", "import dgl", env=hidden).returncode != 0
+    result = workplace.search("--trials", "2", env=hidden)
+    assert [row["state"] for row in result["leaderboard"]] == ["complete", "complete"]
+
+
+def test_a_diverged_trial_is_told_and_the_study_goes_on(workplace: Workplace) -> None:
+    result = workplace.search(
+        "--trials", "3", "--set", "sampler=random", "--set", "pruner=none",
+        "--set", "search.downstream.lr={type: categorical, choices: [5e-3, 1e30]}", "--seed", "3",
+    )  # fmt: skip
+    trials = trials_of(workplace)
+    diverged = [trial for trial in trials if trial.failure == "diverged"]
+    assert diverged and any(trial.state == "complete" for trial in trials), result
+    for trial in diverged:
+        assert "epoch" in trial.message
+    tags = [child.data.tags for child in runs_of(workplace, "trial") if child.data.tags["state"] == "failed"]
+    assert {tag["failure"] for tag in tags} == {"diverged"}
+
+
+def wait_for(condition: Any, seconds: float = 90.0) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def reports_of(place: Workplace) -> int:
+    """How many reports the record holds by now."""
+    record = place.folder / "mlruns" / "studies" / "small" / "record.jsonl"
+    return record.read_text(encoding="utf-8").count('"reported"') if record.exists() else 0
+
+
+def test_ctrl_c_ends_cleanly_and_leaves_no_process(workplace: Workplace) -> None:
+    process = workplace.start("search/run.py", "--space", "small.yaml", "--trials", "500", "--set", "pruner=none")
+    wait_for(lambda: reports_of(workplace) > 3)
+    below = descendants(process.pid)
+    assert below
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    wait_for(lambda: not living(below), 20)
+    assert all(trial.state != "running" for trial in trials_of(workplace))
+    assert all(run.info.status != "RUNNING" for kind in ("study", "trial") for run in runs_of(workplace, kind))
+
+
+def test_a_worker_that_dies_costs_its_trial_alone(workplace: Workplace) -> None:
+    process = workplace.start(
+        "search/run.py", "--space", "small.yaml", "--trials", "12", "--set", "pruner=none", "--max-concurrent", "1",
+        "--set", "downstream.max_epochs=60",
+    )  # fmt: skip
+    wait_for(lambda: reports_of(workplace) > 3)
+    [actor] = [pid for pid in descendants(process.pid) if b"TrialActor" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(actor, signal.SIGKILL)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    states = [(trial.state, trial.failure) for trial in trials_of(workplace)]
+    assert states.count(("failed", "crashed")) == 1
+    assert states.count(("complete", None)) == 11
+
+
+def test_a_time_budget_ends_the_search_in_good_order(workplace: Workplace) -> None:
+    result = workplace.search("--trials", "500", "--time-budget", "8s")
+    assert 0 < len(trials_of(workplace)) < 500
+    assert result["stop_reason"] == "time budget"
+    assert all(trial.state != "running" for trial in trials_of(workplace))

@@ -1,0 +1,72 @@
+"""What cannot work is refused at once: one sentence, exit code 2, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from conftest_tools import Workplace
+
+REFUSALS = {
+    "a space file that is not there": (("--space", "absent.yaml"), ["absent.yaml", "no such file"]),
+    "a misspelt key": (("--set", "pretrain.imp_ration=0.2"), ["--set", "pretrain.imp_ratio"]),
+    "more cores than there are": (("--set", "resources.cpus=4096"), ["4096", "resources.cpus"]),
+    "a GPU where there is none": (
+        ("--set", "resources.gpus=64", "--set", "runtime.device=cuda"),
+        ["64", "resources.gpus"],
+    ),
+    "a data folder that is not there": (("--set", "data.path=absent"), ["absent"]),
+    "a cluster that does not answer": (("--ray-address", "127.0.0.1:1"), ["127.0.0.1:1"]),
+    "a name that is no study's": (("--study", "../outside"), ["../outside"]),
+    "a file store for tracking": (("--tracking-uri", "./runs"), ["./runs"]),
+    "an unknown device": (("--set", "runtime.device=warp"), ["warp", "runtime.device"]),
+}
+
+
+@pytest.mark.parametrize("words", REFUSALS.values(), ids=REFUSALS)
+def test_it_is_refused_in_one_sentence(workplace: Workplace, words: tuple[tuple[str, ...], list[str]]) -> None:
+    options, expected = words
+    space = () if "--space" in options else ("--space", "small.yaml")
+    done = workplace.run("search/run.py", *space, *options)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1
+    for part in expected:
+        assert part in done.stderr
+    assert not (workplace.folder / "mlruns" / "studies").exists()
+
+
+def test_a_root_that_is_a_file_is_refused(workplace: Workplace) -> None:
+    workplace.write("mlruns", "not a folder")
+    done = workplace.run("search/run.py", "--space", "small.yaml")
+    assert done.returncode == 2, done.stderr
+    assert "mlruns" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_study_that_exists_is_not_touched(workplace: Workplace) -> None:
+    folder = workplace.folder / "mlruns" / "studies" / "small"
+    folder.mkdir(parents=True)
+    (folder / "record.jsonl").write_text("kept", encoding="utf-8")
+    done = workplace.run("search/run.py", "--space", "small.yaml", "--study", "small")
+    assert done.returncode == 2, done.stderr
+    assert "--study" in done.stderr
+    assert (folder / "record.jsonl").read_text(encoding="utf-8") == "kept"
+
+
+def test_a_dry_run_trains_and_writes_nothing(workplace: Workplace) -> None:
+    done = workplace.run("search/run.py", "--space", "small.yaml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for part in ("pretrain.imp_ratio", "small", "8"):
+        assert part in done.stdout
+    assert [path.name for path in workplace.folder.iterdir()] == ["small.yaml"]
+
+
+def test_a_server_that_does_not_speak_mlflow_is_named(workplace: Workplace) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        done = workplace.run("search/run.py", "--space", "small.yaml", "--tracking-uri", address)
+    assert done.returncode == 2, done.stderr
+    assert address in done.stderr
+    assert "Traceback" not in done.stderr
