@@ -33,7 +33,8 @@ def seed_everything(seed: int) -> None:
     torch.backends.cudnn.benchmark = False
     dgl = sys.modules.get("dgl")
     if dgl is not None:
-        dgl.seed(seed)
+        # DGL takes 31 bits.
+        dgl.seed(seed % 2**31)
 
 
 def stage_seed(seed: int, stage: str) -> int:

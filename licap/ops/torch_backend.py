@@ -50,6 +50,7 @@ class _RelationAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, alpha, negative, out = ctx.saved_tensors
+        grad = grad.contiguous()
         index: EdgeIndex = ctx.index
         d_z = weighted_sum(alpha, grad, index.by_src, index.dst)
         # Softmax: dlogit = α (dα − Σ α dα), and the sum over a node's edges is ⟨g, out⟩.
