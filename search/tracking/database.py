@@ -17,6 +17,7 @@ from licap.errors import StoreError
 LOCK_S = 5.0
 # Making the tables takes some seconds; whoever waits for another process to do so waits this long.
 CREATION_S = 60.0
+_HEADER = b"SQLite format 3\0"
 _ELSEWHERE = "Choose another file with --tracking-uri"
 
 
@@ -32,12 +33,18 @@ def check_database(path: Path) -> None:
         return
     address = f"file:{quote(str(path))}?mode=rw"
     try:
+        # SQLite itself takes a short text for an empty database, and would overwrite it.
+        with path.open("rb") as file:
+            if file.read(len(_HEADER)) != _HEADER:
+                raise sqlite3.DatabaseError("file is not a database")
         with closing(sqlite3.connect(address, uri=True, timeout=LOCK_S, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             connection.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {database_complaint(str(error))}") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error}). Check the file's rights.") from None
     if tables and "experiments" not in tables:
         raise StoreError(f"{path}: is a database, but not one of MLflow's. {_ELSEWHERE}.")
 

@@ -54,7 +54,7 @@ def open_client(uri: str) -> Any:
     preflight(uri)
     mlflow_client = _import_client()
     path = sqlite_path(uri)
-    with in_words(uri):
+    with in_words(uri), _unchanged_logging():
         if path is not None and is_missing(path):
             create_database(path, _make_tables)
         # The registry URI is of no use here, but without one MLflow asks its global state.
@@ -136,6 +136,21 @@ def _import_client() -> Any:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     return MlflowClient
+
+
+@contextmanager
+def _unchanged_logging() -> Iterator[None]:
+    """Silence while tables are made or checked, for which some versions of MLflow set up all logging anew."""
+    root, alembic = logging.getLogger(), logging.getLogger("alembic")
+    handlers, levels, disabled = root.handlers[:], (root.level, alembic.level), root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        alembic.setLevel(levels[1])
 
 
 def _mlflow_version() -> str:
