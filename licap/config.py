@@ -36,8 +36,8 @@ NUM_FOLDS = 5
 class SyntheticConfig(Checked):
     """The generated knowledge graph."""
 
-    num_nodes: int = whole(1200, "nodes", at_least=60, at_most=10_000_000)
-    num_edges: int = whole(9000, "edges", at_least=60)
+    num_nodes: int = whole(2400, "nodes", at_least=60, at_most=10_000_000)
+    num_edges: int = whole(18000, "edges", at_least=60)
     num_relations: int = whole(24, "relations", at_least=1)
     noise: float = real(0.35, "standard deviation of the noise on log importance", at_least=0.0)
     seed: int = whole(0, "seed of the generator", at_least=0, at_most=2**32 - 1)

@@ -71,7 +71,16 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         progress=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - a door may speak
     )
     show = outcome_json if options.json else outcome_text
-    say(show(outcome.trials, space, study=outcome.study, root=options.root, tracking_uri=outcome.tracking_uri))
+    say(
+        show(
+            outcome.trials,
+            space,
+            study=outcome.study,
+            root=options.root,
+            tracking_uri=outcome.tracking_uri,
+            stop_reason=outcome.stop_reason,
+        )
+    )
     return 130 if outcome.stop_reason == "interrupted" else 0
 
 

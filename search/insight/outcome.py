@@ -20,12 +20,20 @@ DEFAULT_ROOT = Path("mlruns")
 
 
 def outcome_text(
-    trials: Iterable[TrialRecord], space: SearchSpace, *, study: str, root: Path, tracking_uri: str
+    trials: Iterable[TrialRecord],
+    space: SearchSpace,
+    *,
+    study: str,
+    root: Path,
+    tracking_uri: str,
+    stop_reason: str | None,
 ) -> str:
     """Leaderboard, summary, and how to look at the runs and export the best config."""
     board = leaderboard(trials, space)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = [render_text(board, width), "", f"study {study}: {board.counts()}"]
+    if stop_reason is not None:
+        lines.append(f"stopped before its end: {stop_reason}")
     if board.ranked:
         best = board.ranked[0]
         lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")
@@ -38,13 +46,20 @@ def outcome_text(
 
 
 def outcome_json(
-    trials: Iterable[TrialRecord], space: SearchSpace, *, study: str, root: Path, tracking_uri: str
+    trials: Iterable[TrialRecord],
+    space: SearchSpace,
+    *,
+    study: str,
+    root: Path,
+    tracking_uri: str,
+    stop_reason: str | None,
 ) -> str:
     """The same as one JSON object, in full precision, with every metric; what is not finite is left out."""
     board = leaderboard(trials, space)
     rows = [asdict(row) for row in board]
     outcome = {
         "study": study,
+        "stop_reason": stop_reason,
         "metric": space.metric.name,
         "direction": space.metric.direction,
         "best": rows[0] if board.ranked else None,

@@ -85,8 +85,8 @@ def test_two_runs_with_one_seed_and_one_slot_have_the_same_leaderboard(
 ) -> None:
     again = workplace.search("--max-concurrent", "1")
     first, second = trials_of(finished.place), trials_of(workplace)
-    assert again["leaderboard"] == [{**row, "seconds": other["seconds"]} for row, other in
-                                    zip(finished.result["leaderboard"], again["leaderboard"], strict=True)]  # fmt: skip
+    assert again["trials"] == [{**row, "seconds": other["seconds"]} for row, other in
+                                    zip(finished.result["trials"], again["trials"], strict=True)]  # fmt: skip
     assert [(t.values, t.state, [r.metrics for r in t.reports]) for t in first] == [
         (t.values, t.state, [r.metrics for r in t.reports]) for t in second
     ]
@@ -138,7 +138,7 @@ def test_without_dgl_the_main_job_runs(workplace: Workplace) -> None:
     hidden = {"PYTHONPATH": str(hide)}
     assert workplace.run("-c", "import dgl", env=hidden).returncode != 0
     result = workplace.search("--trials", "2", env=hidden)
-    assert [row["state"] for row in result["leaderboard"]] == ["complete", "complete"]
+    assert [row["state"] for row in result["trials"]] == ["complete", "complete"]
 
 
 def test_a_diverged_trial_is_told_and_the_study_goes_on(workplace: Workplace) -> None:

@@ -76,7 +76,7 @@ def test_short_names_tell_parameters_apart() -> None:
 
 def words(show: Callable[..., str], trials: list[TrialRecord], space: SearchSpace, root: str) -> str:
     uri = f"sqlite:///{Path(root).absolute() / 'mlflow.db'}"
-    return show(trials, space, study="small-2", root=Path(root), tracking_uri=uri)
+    return show(trials, space, study="small-2", root=Path(root), tracking_uri=uri, stop_reason=None)
 
 
 def test_the_end_of_a_search_names_the_two_next_commands(space: SearchSpace, trials: list[TrialRecord]) -> None:
