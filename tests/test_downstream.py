@@ -1,0 +1,96 @@
+"""The training stage by itself; its numbers are checked against golden vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from trial_cases import NUM_NODES, tiny_config, tiny_dataset
+
+from licap.config import DownstreamConfig
+from licap.downstream import Downstream
+from licap.errors import DivergedError
+from licap.models import build_model
+
+CONFIG = tiny_config({"downstream.lr": 0.05, "downstream.max_epochs": 30}).downstream
+TRAIN, VAL = torch.arange(0, 100), torch.arange(100, 130)
+
+
+def make_stage(config: DownstreamConfig = CONFIG) -> Downstream:
+    """A stage on the tiny graph; the labels of nodes that are neither trained on nor validated are NaN."""
+    data = tiny_dataset()
+    graph = data.graph.with_self_loops()
+    torch.manual_seed(0)
+    model = build_model(config, 6, graph, graph.degree_centrality(), "auto").double()
+    labels = torch.log1p(torch.tensor(data.importance).double())
+    labels[130:] = float("nan")
+    return Downstream(
+        model, torch.tensor(data.features["struct"]).double(), labels, train=TRAIN, val=VAL, config=config
+    )
+
+
+def test_training_lowers_both_losses() -> None:
+    stage = make_stage()
+    epochs = []
+    while not stage.finished:
+        epochs.append(stage.step())
+    assert epochs[-1].loss < epochs[0].loss / 2
+    assert min(each.val_loss for each in epochs) < epochs[0].val_loss / 2
+
+
+def test_the_best_scores_are_those_of_the_best_parameters() -> None:
+    stage = make_stage(replace(CONFIG, lr=0.3))
+    losses = []
+    while not stage.finished:
+        losses.append(stage.step().val_loss)
+    assert losses[-1] > min(losses) == losses[stage.stopping.best_epoch]
+    stage.restore_best()
+    stage._model.eval()
+    assert torch.equal(stage._model(stage._inputs), stage.best.scores)
+    assert stage.best.scores.shape == (NUM_NODES,)
+
+
+def test_scores_are_made_without_dropout_and_the_loss_with_it() -> None:
+    calm, noisy = (make_stage(replace(CONFIG, geni=replace(CONFIG.geni, dropout=rate))) for rate in (0.0, 0.9))
+    assert calm.step().loss != noisy.step().loss
+    noisy._model.eval()
+    assert torch.equal(noisy._model(noisy._inputs), noisy.scores)
+
+
+def test_early_stopping_waits_for_patience() -> None:
+    stage = make_stage(replace(CONFIG, lr=0.5, patience=3, max_epochs=200))
+    while not stage.finished:
+        stage.step()
+    assert stage.stopping.early_stop
+    assert stage.epoch < 200
+    assert stage.epoch - 1 - stage.stopping.best_epoch >= 3 or stage.stopping.counter == 3
+
+
+def test_epochs_that_are_not_watched_stand_in_for_the_best() -> None:
+    stage = make_stage(replace(CONFIG, min_epoch=3))
+    for _ in range(3):
+        stage.step()
+        assert torch.equal(stage.best.scores, stage.scores)
+    assert stage.stopping.best_epoch is None
+    stage.step()
+    assert stage.stopping.best_epoch == 3
+
+
+def test_the_inputs_get_no_gradient() -> None:
+    stage = make_stage()
+    stage.step()
+    assert stage._inputs.grad is None
+    assert not stage.scores.requires_grad
+
+
+def test_a_divergence_keeps_the_best() -> None:
+    stage = make_stage()
+    stage.step()
+    best = stage.best
+    with torch.no_grad():
+        stage._model.beta.fill_(float("inf"))
+    with pytest.raises(DivergedError, match=r"downstream epoch 1: loss"):
+        stage.step()
+    assert stage.best is best
+    assert (stage.epoch, stage.stopping.best_epoch) == (1, 0)

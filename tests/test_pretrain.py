@@ -1,0 +1,95 @@
+"""The pretraining stage by itself; its numbers are checked against golden vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from trial_cases import NUM_NODES, tiny_config, tiny_dataset
+
+from licap.config import PretrainConfig
+from licap.errors import DivergedError
+from licap.models import build_encoder
+from licap.pretrain import Contrast, Pretraining
+
+CONFIG = tiny_config().pretrain
+
+
+def make_stage(config: PretrainConfig = CONFIG) -> Pretraining:
+    """A stage on the tiny graph with two bins."""
+    data = tiny_dataset()
+    torch.manual_seed(0)
+    encoder = build_encoder(config, 6, 8, data.graph.with_self_loops(), "auto").double()
+    contrast = Contrast(
+        top=torch.arange(10),
+        nontop=torch.arange(20, 40),
+        column_of_top=torch.arange(10) % 2,
+        closeness_of_top=torch.tensor([[1.0, 0.4], [0.4, 1.0]]).double()[torch.arange(10) % 2],
+        temperature=config.temperature,
+        eta1=config.eta1,
+        eta2=config.eta2,
+    )
+    return Pretraining(encoder, torch.tensor(data.features["struct"]).double(), contrast, config)
+
+
+def test_the_loss_falls_and_is_the_weighted_sum() -> None:
+    stage = make_stage(replace(CONFIG, eta1=0.5, eta2=2.0, max_epochs=15))
+    epochs = []
+    while not stage.finished:
+        epochs.append(stage.step())
+    assert len(epochs) == stage.epoch == 15
+    assert epochs[-1].loss < epochs[0].loss
+    for each in epochs:
+        assert each.loss == pytest.approx(0.5 * each.l1 + 2.0 * each.l2)
+
+
+def test_embeddings_are_those_of_the_last_forward_pass() -> None:
+    stage = make_stage()
+    assert stage.embeddings is None
+    start = stage._encoder(stage._features).detach()
+    stage.step()
+    assert torch.equal(stage.embeddings, start)
+    assert stage.embeddings.shape == (NUM_NODES, 8)
+    assert not stage.embeddings.requires_grad
+
+
+def test_best_embeddings_have_the_lowest_loss() -> None:
+    stage = make_stage(replace(CONFIG, lr=0.5, max_epochs=12, embeddings="best"))
+    losses = []
+    while not stage.finished:
+        losses.append(stage.step().loss)
+    assert int(np.argmin(losses)) == stage.stopping.best_epoch < len(losses) - 1
+    assert stage._contrast.losses(stage.embeddings).total.item() == min(losses)
+
+
+def test_before_an_epoch_is_watched_the_last_embeddings_stand_in_for_the_best() -> None:
+    stage = make_stage(replace(CONFIG, embeddings="best", min_epoch=5))
+    stage.step()
+    assert stage.stopping.best_epoch is None
+    assert stage.embeddings is not None
+
+
+def test_no_clipping_reports_the_same_norm() -> None:
+    norms = [make_stage(replace(CONFIG, clip_norm=clip)).step().grad_norm for clip in (None, 1e-3, 1e3)]
+    assert norms[0] == norms[1] == norms[2] > 1e-3
+
+
+def test_clipping_bounds_the_step_but_not_the_direction() -> None:
+    stage = make_stage(replace(CONFIG, clip_norm=0.01))
+    stage.step()
+    squares = [value.grad.square().sum() for value in stage._encoder.parameters()]
+    assert torch.stack(squares).sum().sqrt().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_divergence_leaves_everything_as_it_was() -> None:
+    stage = make_stage()
+    stage.step()
+    before = stage.embeddings
+    with torch.no_grad():
+        next(stage._encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(DivergedError, match=r"pretrain epoch 1: loss"):
+        stage.step()
+    assert (stage.epoch, stage.stopping.best_epoch) == (1, 0)
+    assert torch.equal(stage.embeddings, before)
