@@ -37,7 +37,8 @@ class Tracker:
     writer thread, so `start_trial`, `log`, `end_trial` and `finish` return at once. An error of the writer is raised
     once, as StoreError, by the next call, which has handed over its own part by then. A store that stays away longer
     than `patience_s` is given up: later calls do nothing. A run that MLflow refuses to write is given up alone.
-    Leaving the block ends open trials as interrupted, writes what is left and waits `patience_s` at most.
+    Leaving the block ends open trials as interrupted and writes what is left; it goes on without where the store takes
+    nothing for `patience_s`.
     """
 
     def __init__(
@@ -139,8 +140,8 @@ class Tracker:
         self._raise_error()
         if not in_time:
             raise StoreError(
-                f"{shown(self._uri)}: the tracking store did not take the last values within {self._patience_s:g} s; "
-                "they are missing there. Is another process holding it?"
+                f"{shown(self._uri)}: the tracking store has not taken the last values for {self._patience_s:g} s; "
+                "they are missing there. Check that it answers and that no other process holds it."
             )
 
     def _check_open(self, number: int) -> None:

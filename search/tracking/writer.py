@@ -66,6 +66,7 @@ class Writer(Generic[T]):
         self._flush_at = float("inf")
         self._lost: set[int] = set()
         self._gave_up = False
+        self._done = 0
         self._thread = threading.Thread(target=self._work, name="tracking-writer", daemon=True)
         self._thread.start()
 
@@ -84,10 +85,18 @@ class Writer(Generic[T]):
         except queue.Empty:
             return None
 
-    def close(self, timeout_s: float) -> bool:
-        """Writes what is left and ends the thread. Returns: whether it came to its end in time."""
+    def close(self, stall_s: float) -> bool:
+        """Writes what is left and ends the thread.
+
+        Waits until nothing has been written for `stall_s`, and five times as long at most.
+        Returns: whether the thread came to its end.
+        """
         self._queue.put(None)
-        self._thread.join(timeout_s)
+        deadline = time.monotonic() + 5 * stall_s
+        before = -1
+        while self._thread.is_alive() and before != self._done and time.monotonic() < deadline:
+            before = self._done
+            self._thread.join(stall_s)
         return not self._thread.is_alive()
 
     def _work(self) -> None:
@@ -131,6 +140,7 @@ class Writer(Generic[T]):
             return
         try:
             patiently(do, is_passing=self._is_passing, patience_s=self._patience_s)
+            self._done += 1
         except Exception as error:  # noqa: BLE001 - carried over to the caller's thread, raised there
             self._errors.put(error)
             if self._is_passing(error):

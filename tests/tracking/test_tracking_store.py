@@ -181,7 +181,7 @@ def test_a_store_that_stays_locked_is_told_and_does_not_hold_the_search(store: A
     tracker.__enter__()
     with locked(store.database):
         tracker.start_trial(0, {}, {})
-        with pytest.raises(StoreError, match=r"did not take the last values within 0.3 s"):
+        with pytest.raises(StoreError, match=r"has not taken the last values for 0.3 s"):
             tracker.__exit__(None, None, None)
 
 
