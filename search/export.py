@@ -10,7 +10,7 @@ from pathlib import Path
 
 from licap.console import exit_status, say
 from licap.files import write_text_atomically
-from search.insight.leaderboard import Row, leaderboard, pick, trial_config
+from search.insight.leaderboard import Row, leaderboard, pick
 from search.space import SearchSpace
 from search.study import Study
 
@@ -48,7 +48,7 @@ def config_text(row: Row, space: SearchSpace, study: str, out: Path) -> str:
         f"{described(row, space, study)}\nValidation {space.metric.label}: {row.value!r}\nRun it: {run_command(out)}"
     )
     head = "".join(f"# {line}\n" for line in words.splitlines())
-    return head + trial_config(space, row.values).to_yaml()
+    return head + space.config_for(row.values).to_yaml()
 
 
 def described(row: Row, space: SearchSpace, study: str) -> str:

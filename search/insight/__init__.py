@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick, trial_config
+from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick
 from search.insight.outcome import outcome_json, outcome_text
 from search.insight.render import render_csv, render_table, render_text
 
@@ -17,5 +17,4 @@ __all__ = [
     "render_csv",
     "render_table",
     "render_text",
-    "trial_config",
 ]

@@ -92,15 +92,7 @@ def pick(board: Leaderboard, rank: int) -> Row:
 
 def best_config(trials: Iterable[TrialRecord], space: SearchSpace, rank: int) -> TrialConfig:
     """The complete config of the trial with a rank, as it ran. Raises: StoreError as `pick`."""
-    return trial_config(space, pick(leaderboard(trials, space), rank).values)
-
-
-def trial_config(space: SearchSpace, values: Mapping[str, Scalar]) -> TrialConfig:
-    """The complete config of some values as a slot runs it: with the slot's threads, which decide the last digits."""
-    config = space.config_for(values)
-    if config.runtime.threads is None:
-        config = config.with_values({"runtime.threads": max(1, int(space.resources.cpus))})
-    return config
+    return space.config_for(pick(leaderboard(trials, space), rank).values)
 
 
 def _row(trial: TrialRecord, metric: Metric) -> Row:

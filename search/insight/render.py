@@ -92,16 +92,41 @@ def short_names(names: Sequence[str]) -> list[str]:
     return shortened
 
 
+def common_notes(board: Leaderboard) -> tuple[str, ...]:
+    """The notes that all trials have, so that they mark none; none of them where there is a single trial."""
+    if len(board) < 2:
+        return ()
+    return tuple(note for note in dict.fromkeys(board[0].notes) if all(note in row.notes for row in board))
+
+
+def own_notes(row: Row, common: Iterable[str]) -> tuple[str, ...]:
+    """The distinct notes of a trial beside the common ones."""
+    return tuple(note for note in dict.fromkeys(row.notes) if note not in common)
+
+
+def trials_text(numbers: Iterable[int]) -> str:
+    """Trial numbers in words, runs of three and more as ranges: `trials 1, 3-6, 9`."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f"trial{'' if len(runs) == 1 and len(runs[0]) == 1 else 's'} {', '.join(parts)}"
+
+
 def _columns(board: Leaderboard) -> list[_Column]:
     def column(head: str, cells: Iterable[str], left: bool = False) -> _Column:
         return _Column(head, tuple(cells), left)
 
+    common = common_notes(board)
     others = [METRICS[name] for name in _ALSO if name != board.metric.name]
     return [
         column("rank", (str(row.rank or "-") for row in board)),
         column("trial", (str(row.trial) for row in board)),
         column("state", (_state(row) for row in board), left=True),
-        column(board.metric.label, (_metric(row.value) + _mark(row) for row in board)),
+        column(board.metric.label, (_metric(row.value) + ("*" if own_notes(row, common) else "") for row in board)),
         column("budget", (str(row.budget) for row in board)),
         column("seconds", ("-" if row.seconds is None else f"{row.seconds:.1f}" for row in board)),
         *(column(m.label, (_metric(row.metrics.get(f"val.{m.name}")) for row in board)) for m in others),
@@ -129,7 +154,13 @@ def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
 
 
 def _remarks(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
-    found = [f"* trial {row.trial}: {'; '.join(row.notes)}" for row in board if row.notes]
+    common = common_notes(board)
+    found = [f"all trials: {note}" for note in common]
+    trials_of: dict[str, list[int]] = {}
+    for row in board:
+        for note in own_notes(row, common):
+            trials_of.setdefault(note, []).append(row.trial)
+    found += [f"* {trials_text(numbers)}: {note}" for note, numbers in trials_of.items()]
     found += [f"trial {row.trial} {_state(row)}: {row.message.splitlines()[0]}" for row in board if row.message.strip()]
     if left_out:
         found.append(f"not shown for lack of width: {', '.join(left_out)}")
@@ -138,10 +169,6 @@ def _remarks(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
 
 def _state(row: Row) -> str:
     return f"{row.state} ({row.failure})" if row.failure and row.failure != row.state else row.state
-
-
-def _mark(row: Row) -> str:
-    return "*" if row.notes else ""
 
 
 def _metric(value: float | None) -> str:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from search.insight import leaderboard, outcome_json, outcome_text, render_csv, render_table, render_text
-from search.insight.render import short_names
+from search.insight.render import short_names, trials_text
 from search.space import SearchSpace
 from search.study import TrialRecord
 
@@ -72,6 +72,28 @@ def test_short_names_tell_parameters_apart() -> None:
     names = ["pretrain.lr", "downstream.lr", "pretrain.bins.kind", "a.bins.count", "b.bins.count"]
     assert short_names(names) == ["pretrain.lr", "downstream.lr", "kind", "a.bins.count", "b.bins.count"]
     assert short_names([]) == []
+
+
+def test_a_note_is_said_once_and_marks_nothing_where_all_trials_have_it(space: SearchSpace, trial: Make) -> None:
+    capped, own = "k is capped at 12", "labels tie"
+    notes = {0: (capped,), 1: (capped, own), 2: (capped,), 3: (own, capped, own), 4: (capped,), 5: (capped, own)}
+    board = leaderboard([trial(n, 0.5 - n / 100, "complete", None, *each) for n, each in notes.items()], space)
+    lines = render_text(board).splitlines()
+    assert lines[7:] == [f"all trials: {capped}", f"* trials 1, 3, 5: {own}"]
+    assert [line.split()[1] for line in lines[1:7] if "*" in line] == ["1", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([4], "trial 4"),
+        ([4, 3], "trials 3, 4"),
+        ([9, 1, 5, 3, 4, 6], "trials 1, 3-6, 9"),
+        ([2, 0, 1], "trials 0-2"),
+    ],
+)
+def test_trial_numbers_are_shortened_to_ranges(numbers: list[int], text: str) -> None:
+    assert trials_text(numbers) == text
 
 
 def words(show: Callable[..., str], trials: list[TrialRecord], space: SearchSpace, root: str) -> str:
