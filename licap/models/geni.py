@@ -34,8 +34,10 @@ class ScoringNetworks(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs: [N, in]. Returns: [N, H]."""
         hidden = nn.functional.linear(inputs, self.weight1.flatten(0, 1), self.bias1.flatten())
-        hidden = nn.functional.relu(hidden, inplace=True).view(-1, *self.bias1.shape)
-        return torch.einsum("nhm,hm->nh", hidden, self.weight2) + self.bias2
+        hidden = nn.functional.relu(hidden, inplace=True)
+        # One product for all heads: a matrix per head would need a transposed copy of the largest array here.
+        weight2: Tensor = torch.block_diag(*self.weight2.unsqueeze(-1))  # type: ignore[no-untyped-call]
+        return hidden @ weight2 + self.bias2
 
 
 class ScoreAggregation(nn.Module):
