@@ -32,8 +32,8 @@ def available_backends() -> tuple[str, ...]:
 def resolve_backend(name: str, device: torch.device) -> Backend:
     """The backend of a name, `auto` included, checked against this machine.
 
-    `auto` is `torch` everywhere: on FB15k-open (396,137 edges with loops, float32, forward and backward, one core) DGL's
-    operators take 1.5 times its time at 8 heads x 8, 3 times at 1 x 64, 1.4 times at 4 x 1.
+    `auto` is `torch` everywhere: on FB15k-open (396,137 edges with loops, float32, forward and backward, one core)
+    DGL's operators take 1.5 times its time at 8 heads x 8, 3 times at 1 x 64, 1.4 times at 4 x 1.
 
     Raises: ConfigError for a name that is not registered. DeviceError where the library is missing, or does not run on
     the device.
