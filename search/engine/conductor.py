@@ -6,7 +6,7 @@ Every proposal, report and end is in the record before it is acted on, so that w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from licap.config import TrialConfig
@@ -80,8 +80,13 @@ class Conductor:
 
     def propose(self) -> Assignment | None:
         """The next trial; None while all slots are taken, or when there is none."""
-        if self.finished or len(self._running) >= self._slots:
-            return None
+        assignment = None
+        while assignment is None and not self.finished and len(self._running) < self._slots:
+            assignment = self._propose_one()
+        return assignment
+
+    def _propose_one(self) -> Assignment | None:
+        """One proposal; None where nothing is left to try, or its config is refused."""
         number = self._next
         values = self._proposer.propose(number)
         if values is None:
@@ -98,21 +103,29 @@ class Conductor:
             # Ranges are checked one by one when the space is loaded; a combination may still break a joint rule.
             self._tracker.start_trial(number, values, {})
             self._end(number, "failed", Failure("invalid-config", str(error)))
-            return self.propose()
+            return None
         self._running[number].artifacts["config.yaml"] = config.to_yaml()
         self._tracker.start_trial(number, config.flat(), self._tags(config))
         return Assignment(number, config, self._space.report_every)
 
     def receive(self, number: int, result: StepResult) -> bool:
-        """Takes an actor's result. Returns whether the trial is to stop (it has ended, or is pruned)."""
+        """Takes an actor's result. Returns whether the trial is to stop (it has ended, or is pruned).
+
+        Reports are taken one by one, so a trial is pruned at the rung itself, wherever the actor paused; what it did
+        beyond is forgotten.
+        """
         if number not in self._running:
             return True
         self._running[number].notes = result.notes
-        stop = self._take_reports(number, result.reports)
-        if stop and not (result.finished and result.failure is None):
-            self._study.append(Decided(trial=number, budget=self._running[number].budget, decision="stop"))
-            self._end(number, "pruned", None)
-        elif result.failure is not None:
+        for report in result.reports:
+            stop = self._take(number, report)
+            # A trial that has come to its own end is no longer there to be stopped.
+            at_its_end = result.finished and result.failure is None and report is result.reports[-1]
+            if stop and not at_its_end:
+                self._study.append(Decided(trial=number, budget=report.budget, decision="stop"))
+                self._end(number, "pruned", None)
+                return True
+        if result.failure is not None:
             self._end(number, "failed", result.failure)
         elif result.finished:
             self._end(number, "complete", None)
@@ -130,31 +143,18 @@ class Conductor:
             self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
         self._study.append(StudyEnded(reason=reason, seconds=self._clock() - self._began))
 
-    def _take_reports(self, number: int, reports: Sequence[Report]) -> bool:
-        """Records reports and asks the pruner once, about the last. Returns its wish to stop."""
+    def _take(self, number: int, report: Report) -> bool:
+        """Records a report, tells everybody, and asks the pruner. Returns its wish to stop the trial."""
         running = self._running[number]
-        for report in reports:
-            self._study.append(
-                Reported(
-                    trial=number,
-                    stage=report.stage,
-                    epoch=report.epoch,
-                    budget=report.budget,
-                    metrics=dict(report.metrics),
-                )
-            )
-            self._tracker.log(number, report.budget, report.metrics)
-        if not reports:
-            return False
-        last = reports[-1]
-        running.budget, running.stage = last.budget, last.stage
-        value = last.metrics.get(self._metric_key)
-        if value is None:
-            return False
-        running.value = value
-        self._proposer.observe_report(number, last.budget, value)
-        self._watch.reported(number, last, value)
-        decision = self._pruner.decide(TrialReport(trial=number, budget=last.budget, value=value))
+        metrics = dict(report.metrics)
+        self._study.append(
+            Reported(trial=number, stage=report.stage, epoch=report.epoch, budget=report.budget, metrics=metrics)
+        )
+        self._tracker.log(number, report.budget, metrics)
+        running.budget, running.stage, running.value = report.budget, report.stage, metrics[self._metric_key]
+        self._proposer.observe_report(number, report.budget, running.value)
+        self._watch.reported(number, report, running.value)
+        decision = self._pruner.decide(TrialReport(trial=number, budget=report.budget, value=running.value))
         return decision is Decision.STOP
 
     def _end(self, number: int, state: State, failure: Failure | None) -> None:
