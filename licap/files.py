@@ -39,3 +39,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """`write_atomically` for UTF-8 text. Raises: StoreError."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_file_atomically(path: Path, content: str | bytes) -> None:
+    """`write_atomically` for bytes, or for UTF-8 text. Raises: StoreError."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8")
+    write_atomically(path, lambda file: file.write(data))

@@ -15,6 +15,7 @@ from licap.fields import Scalar
 from licap.trial import Report
 from search.engine.messages import Assignment, Failure, StepResult
 from search.engine.watch import Watch
+from search.insight import curves_csv
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
@@ -170,6 +171,7 @@ class Conductor:
                 notes=running.notes,
             )
         )
+        running.artifacts["curves.csv"] = curves_csv(self._study.trial(number))
         self._proposer.finish(number, state, running.value if state == "complete" else None)
         tags = {"stage": running.stage}
         if failure is not None:

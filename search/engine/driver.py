@@ -11,12 +11,13 @@ from licap.config import DataConfig, config_from
 from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
+from licap.files import write_file_atomically
 from licap.trial import checked_device
 from search.engine.cluster import ray_instance
 from search.engine.conductor import Conductor
 from search.engine.resources import Machine, check_resources, num_slots
 from search.engine.watch import LineWatch, LiveTable, watch_for
-from search.insight import best_config, leaderboard, render_csv, render_text
+from search.insight import best_config, leaderboard, render_csv, render_text, study_plots
 from search.space import SearchSpace
 from search.strategy import Proposer, build_pruner
 from search.study import Study, TrialRecord
@@ -82,7 +83,7 @@ def run_search(
         finally:
             conductor.close()
         outcome = SearchOutcome(study_name, study.trials(), uri, conductor.stop_reason)
-        _summarise(outcome, space, tracker)
+        _summarise(outcome, space, tracker, study.folder)
     return outcome
 
 
@@ -145,11 +146,16 @@ def size_of(dataset: Dataset) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: Tracker) -> None:
+def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: Tracker, folder: Path) -> None:
     board = leaderboard(outcome.trials, space)
-    artifacts = {"leaderboard.txt": render_text(board), "leaderboard.csv": render_csv(board)}
+    files: dict[str, str | bytes] = {"leaderboard.csv": render_csv(board)}
+    plots = study_plots(outcome.trials, space, study=outcome.study)
+    files |= {f"plots/{name}": picture for name, picture in plots.items()}
+    artifacts = files | {"leaderboard.txt": render_text(board)}
     metrics: Mapping[str, float] = {}
     if board.ranked:
         artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
         metrics = board.ranked[0].metrics
     tracker.finish(metrics, artifacts, state="interrupted" if outcome.stop_reason == "interrupted" else "complete")
+    for name, content in files.items():
+        write_file_atomically(folder / name, content)

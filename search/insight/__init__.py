@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from search.insight.curves import curves_csv
 from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick
 from search.insight.outcome import outcome_json, outcome_text
+from search.insight.plots import study_plots
 from search.insight.render import render_csv, render_table, render_text
 
 __all__ = [
     "Leaderboard",
     "Row",
     "best_config",
+    "curves_csv",
     "leaderboard",
     "outcome_json",
     "outcome_text",
@@ -17,4 +20,5 @@ __all__ = [
     "render_csv",
     "render_table",
     "render_text",
+    "study_plots",
 ]

@@ -28,7 +28,7 @@ def outcome_text(
     tracking_uri: str,
     stop_reason: str | None,
 ) -> str:
-    """Leaderboard, summary, and how to look at the runs and export the best config."""
+    """Leaderboard, summary, where the pictures are, and how to look at the runs and export the best config."""
     board = leaderboard(trials, space)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = [render_text(board, width), "", f"study {study}: {board.counts()}"]
@@ -39,6 +39,7 @@ def outcome_text(
         lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")
     else:
         lines.append("best: none, for no trial is complete")
+    lines.append(f"pictures and table:     {root / 'studies' / study} (plots/*.png, leaderboard.csv)")
     lines.append(f"look at the runs:       {ui_command(tracking_uri)}")
     if board.ranked:
         lines.append(f"export the best config: {export_command(study, root)}")

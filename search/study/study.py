@@ -4,6 +4,8 @@
       space.yaml       the resolved space
       record.jsonl     every proposal, report, decision and end, appended before it is acted on
       checkpoints/N/   what trial N needs to go on
+      leaderboard.csv  all trials and values, once the search has ended
+      plots/           pictures of them (see `search.insight.plots`)
       lock             who writes
 
 One process writes (`Study.create`), any number read at the same time (`Study.open`).
@@ -124,6 +126,10 @@ class Study:
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials, by number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial. Raises: KeyError if it was never proposed."""
+        return self._trials[number]
 
     def checkpoint_folder(self, trial: int) -> Path:
         """Where trial number `trial` keeps its checkpoints; whoever writes one makes the folder."""

@@ -105,6 +105,7 @@ def test_the_end_of_a_search_names_the_two_next_commands(space: SearchSpace, tri
     text = words(outcome_text, trials, space, "mlruns")
     assert "study small-2: 4 trials: 2 complete, 1 pruned, 1 failed" in text
     assert "best: trial 1, validation Spearman 0.6000" in text
+    assert f"{Path('mlruns/studies/small-2')} (plots/*.png, leaderboard.csv)" in text
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in text
     assert text.endswith("python search/export.py small-2")
     assert words(outcome_text, trials, space, "my runs").endswith("export.py small-2 --root 'my runs'")
