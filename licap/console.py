@@ -43,14 +43,14 @@ def exit_status() -> Iterator[ExitStatus]:
 
 @contextmanager
 def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """The first Ctrl-C or termination signal asks for a clean end by calling `stop`; a second one breaks off at once.
+    """The first Ctrl-C, termination signal or hangup asks for a clean end by calling `stop`; a second one breaks off.
 
     Signals reach the main thread only; in another thread the body runs without this.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in _asking_signals()}
 
     def ask(number: int, frame: FrameType | None) -> None:
         for each in previous:
@@ -64,6 +64,14 @@ def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _asking_signals() -> tuple[signal.Signals, ...]:
+    # A terminal that is closed hangs up; under `nohup` that is to be ignored.
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return (signal.SIGINT, signal.SIGTERM)
+    return (signal.SIGINT, signal.SIGTERM, hangup)
 
 
 def say(text: str = "") -> None:

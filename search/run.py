@@ -7,9 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from licap.console import exit_status, say
+from licap.errors import StoreError
 from search.space import SearchSpace, describe
+
+if TYPE_CHECKING:
+    from search.study import TrialRecord
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,15 +62,18 @@ def overrides(options: argparse.Namespace) -> list[str]:
 
 
 def search(space: SearchSpace, options: argparse.Namespace) -> int:
-    """Runs the study and prints its outcome. Returns 0, or 130 where it was interrupted."""
+    """Runs the study and prints its outcome.
+
+    Returns 0 where the search was carried out, whatever it found; 1 where every trial crashed; 130 where interrupted.
+    Raises: StoreError after all that, where the tracking store failed on the way.
+    """
     from search.engine.driver import run_search
     from search.insight import outcome_json, outcome_text
-    from search.study import Study
 
     outcome = run_search(
         space,
         root=options.root,
-        study_name=options.study or Study.free_name(options.root, space.name),
+        study_name=options.study,
         tracking=options.tracking_uri,
         ray_address=options.ray_address,
         progress=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - a door may speak
@@ -81,7 +89,20 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
             stop_reason=outcome.stop_reason,
         )
     )
-    return 130 if outcome.stop_reason == "interrupted" else 0
+    if outcome.stop_reason == "interrupted":
+        return 130
+    if outcome.store_errors:
+        raise StoreError(
+            f"runs are missing in the tracking store. {' '.join(outcome.store_errors)} "
+            f"The study {outcome.study} itself is whole: its record does not need that store."
+        )
+    return 1 if all_crashed(outcome.trials) else 0
+
+
+def all_crashed(trials: Sequence[TrialRecord]) -> bool:
+    """Whether nothing came of a search because its workers died, each time: a fault of the program or the machine."""
+    ended = [trial for trial in trials if trial.state != "interrupted"]
+    return bool(ended) and all(trial.failure == "crashed" for trial in ended)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
 
     def setup(self, config: dict[str, Any], datasets: Mapping[DataConfig, Dataset] | None = None) -> None:
         """Called once per process. datasets: shared through the object store, read-only and not copied."""
-        self._datasets = dict(datasets or {})
+        self._shared = dict(datasets or {})
+        self._own: tuple[DataConfig, Dataset] | None = None
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -55,9 +56,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         return StepResult(tuple(reports), finished, notes=tuple(self._trial.notes))
 
     def _dataset(self, config: DataConfig) -> Dataset:
-        if config not in self._datasets:
-            self._datasets[config] = load_dataset(config)
-        return self._datasets[config]
+        if config in self._shared:
+            return self._shared[config]
+        if self._own is None or self._own[0] != config:
+            # One at a time: a space that searches `data` may ask for a new one in each trial.
+            self._own = (config, load_dataset(config))
+        return self._own[1]
 
 
 def failure_of(error: LicapError) -> Failure:

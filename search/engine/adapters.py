@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
@@ -11,7 +12,37 @@ from ray.tune.search import Searcher
 
 from search.engine.actor import ASSIGNMENT, RESULT
 from search.engine.conductor import Conductor
-from search.engine.messages import StepResult
+from search.engine.messages import Assignment, StepResult
+
+T = TypeVar("T")
+
+
+class Relay:
+    """Ray's way to the conductor. Ray would wrap an error of ours in one of its own: the first is kept and ends all."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self.conductor = conductor
+        self.error: Exception | None = None
+
+    def __call__(self, ask: Callable[[Conductor], T], otherwise: T) -> T:
+        """What the conductor says; `otherwise` once something went wrong."""
+        if self.error is not None:
+            return otherwise
+        try:
+            return ask(self.conductor)
+        except Exception as error:  # noqa: BLE001 - raised by `raise_error`, once Ray has come to its end
+            self.error = error
+            return otherwise
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything is to end now."""
+        return self(lambda conductor: conductor.stop_reason is not None, otherwise=True)
+
+    def raise_error(self) -> None:
+        """Raises: the error that was kept, if any."""
+        if self.error is not None:
+            raise self.error
 
 
 class _Unsaved:
@@ -24,16 +55,21 @@ class _Unsaved:
 class StudySearcher(_Unsaved, Searcher):  # type: ignore[misc]  # ray has no types here
     """Asks the conductor for the next trial; results reach it through the scheduler alone."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, relay: Relay) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._relay = relay
 
     def suggest(self, trial_id: str) -> Any:
         """An assignment, None while slots are taken, FINISHED at the end."""
-        assignment = self._conductor.propose()
+
+        def ask(conductor: Conductor) -> tuple[Assignment | None, bool]:
+            return conductor.propose(), conductor.finished
+
+        nothing: tuple[Assignment | None, bool] = (None, True)
+        assignment, finished = self._relay(ask, otherwise=nothing)
         if assignment is not None:
             return {ASSIGNMENT: assignment}
-        return Searcher.FINISHED if self._conductor.finished else None
+        return Searcher.FINISHED if finished else None
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Metric and direction are the space's."""
@@ -54,30 +90,31 @@ class StudyScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc]  # ray has 
 
     _supports_buffered_results = False
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, relay: Relay) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._relay = relay
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """CONTINUE, or STOP where the trial has ended or is pruned."""
-        stop = self._conductor.receive(number_of(trial), _step_result(result))
+        stop = self._relay(lambda conductor: conductor.receive(number_of(trial), _step_result(result)), otherwise=True)
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> None:
         """A result that says `done` reaches the scheduler here only."""
         if RESULT in result:
-            self._conductor.receive(number_of(trial), _step_result(result))
+            self.on_trial_result(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """The actor's process died, or raised."""
-        self._conductor.crashed(number_of(trial), _last_line(trial))
+        text = str(trial.get_error() or "").strip()
+        self._relay(lambda conductor: conductor.crashed(number_of(trial), text), otherwise=None)
 
 
 class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no types here
-    """Polled by Ray's loop: Ctrl-C, a termination signal or the time budget end the experiment."""
+    """Polled by Ray's loop: Ctrl-C, a termination signal, the time budget or an error end the experiment."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No single trial is stopped here."""
@@ -85,7 +122,7 @@ class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no 
 
     def stop_all(self) -> bool:
         """Whether everything is to end now."""
-        return self._conductor.stop_reason is not None
+        return self._relay.is_over
 
 
 def number_of(trial: RayTrial) -> int:
@@ -98,9 +135,3 @@ def _step_result(result: dict[str, Any]) -> StepResult:
     if not isinstance(step, StepResult):
         raise TypeError(f"an actor must return a StepResult (got {type(step).__name__})")
     return step
-
-
-def _last_line(trial: RayTrial) -> str:
-    error = trial.get_error()
-    lines = [line for line in str(error).splitlines() if line.strip()] if error else []
-    return lines[-1].strip() if lines else "the worker process died without a message"

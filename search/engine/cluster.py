@@ -4,62 +4,68 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
+import secrets
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from licap.errors import StoreError
 from search.engine.resources import Machine
+from search.engine.scratch import scratch_folder
 
-# Read when ray is imported or started: no telemetry, no files beside the study, the caller's folder as working folder.
+# Read when ray is imported or started: no telemetry, no files beside the study, the caller's folder as working folder,
+# the caller's Python in workers (under `uv run`, Ray would build an environment of its own for them).
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _CONNECT_SECONDS = 10.0
+_REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Ray while it runs: a folder for its files, and what all its machines have together."""
+
+    scratch: Path
+    machine: Machine
 
 
 @contextmanager
-def ray_instance(machine: Machine, *, address: str | None, object_store_bytes: int) -> Iterator[str]:
-    """Yields a scratch folder while Ray runs; afterwards both are gone.
+def ray_session(machine: Machine, *, address: str | None, object_store_bytes: int) -> Iterator[Session]:
+    """Yields while Ray runs; afterwards it and its files are gone. A given cluster is left as it was.
 
-    Raises: StoreError where a given address does not answer.
+    machine: what a private instance may hand out. Raises: StoreError where Ray cannot be started or joined.
     """
     os.environ.update(_ENVIRONMENT)
     # Leftovers of other instances (RAY_ADDRESS, a recorded current cluster) must not capture this search.
     os.environ.pop("RAY_ADDRESS", None)
-    if address is not None:
-        check_reachable(address)
-    scratch = tempfile.mkdtemp(prefix="licap-ray-")
-    import ray
+    if address is None:
+        # A token of its own: Ray would keep one in the home folder, which need not be there.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    with scratch_folder() as scratch:
+        import ray
 
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=machine.cpus,
-                num_gpus=machine.gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=object_store_bytes,
-                _temp_dir=scratch,
-            )
-        else:
-            _connect(address)
-        yield scratch
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        try:
+            if address is None:
+                _start(machine, scratch, object_store_bytes)
+                yield Session(scratch, machine)
+            else:
+                _join(address)
+                there = ray.cluster_resources()
+                yield Session(scratch, Machine(int(there.get("CPU", 0)), int(there.get("GPU", 0)), "the cluster"))
+        finally:
+            ray.shutdown()
 
 
 def check_reachable(address: str) -> None:
@@ -69,16 +75,43 @@ def check_reachable(address: str) -> None:
         raise StoreError(f"--ray-address {address}: must have the form host:port, as in 127.0.0.1:6379.")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise StoreError(
             f"--ray-address {address}: nothing answers there ({error}). Start Ray there, or leave the option out."
         ) from None
 
 
-def _connect(address: str) -> None:
+def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            num_cpus=machine.cpus,
+            num_gpus=machine.gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            object_store_memory=object_store_bytes,
+            _temp_dir=str(scratch),
+        )
+    except _REFUSALS as error:
+        raise StoreError(
+            f"{scratch}: Ray cannot start there ({_first_line(error)}). Check memory, space and rights."
+        ) from error
+
+
+def _join(address: str) -> None:
     import ray
 
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise StoreError(f"--ray-address {address}: cannot join that cluster ({error}).") from None
+    except _REFUSALS as error:
+        raise StoreError(
+            f"--ray-address {address}: cannot join that cluster ({_first_line(error)}). Check that it runs the same "
+            "version of Ray and Python and has the same token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

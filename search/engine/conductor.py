@@ -13,14 +13,15 @@ from licap.config import TrialConfig
 from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
-from search.engine.messages import Assignment, Failure, StepResult
+from search.engine.messages import Assignment, Failure, Interruption, StepResult
+from search.engine.side import SideTracker
 from search.engine.watch import Watch
-from search.insight import curves_csv
+from search.insight import curves_csv, leaderboard
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
 from search.study.events import Decided, Ended, Proposed, Reported, StudyEnded
-from search.tracking import State, Tracker
+from search.tracking import State
 
 
 @dataclass
@@ -46,15 +47,16 @@ class Conductor:
         *,
         proposer: Proposer,
         pruner: Pruner,
-        tracker: Tracker,
+        tracker: SideTracker,
         watch: Watch,
         slots: int,
         fingerprint: str,
+        interruption: Interruption,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._space, self._study = space, study
         self._proposer, self._pruner, self._tracker, self._watch = proposer, pruner, tracker, watch
-        self._slots, self._fingerprint, self._clock = slots, fingerprint, clock
+        self._slots, self._fingerprint, self._interruption, self._clock = slots, fingerprint, interruption, clock
         self._began = clock()
         self._metric_key = f"val.{space.metric.name}"
         self._running: dict[int, _Running] = {}
@@ -64,20 +66,26 @@ class Conductor:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why no further trial starts and running ones are cut off: `interrupted` or `time budget`; else None."""
-        budget = self._space.time_budget_s
-        if self._stop_reason is None and budget is not None and self._clock() - self._began >= budget:
-            self._stop_reason = "time budget"
-        return self._stop_reason
+        """Why no further trial starts and running ones are cut off: `interrupted` or `time budget`; else None.
 
-    def interrupt(self) -> None:
-        """Asks the search to stop; safe to call from a signal handler."""
-        self._stop_reason = "interrupted"
+        A search that has nothing left to do can no longer be stopped.
+        """
+        if self._stop_reason is None and (self._running or not self._all_proposed):
+            budget = self._space.time_budget_s
+            if self._interruption.asked:
+                self._stop_reason = "interrupted"
+            elif budget is not None and self._clock() - self._began >= budget:
+                self._stop_reason = "time budget"
+        return self._stop_reason
 
     @property
     def finished(self) -> bool:
         """Whether no further trial will be proposed."""
-        return self._exhausted or self._next >= self._space.trials or self.stop_reason is not None
+        return self._all_proposed or self.stop_reason is not None
+
+    @property
+    def _all_proposed(self) -> bool:
+        return self._exhausted or self._next >= self._space.trials
 
     def propose(self) -> Assignment | None:
         """The next trial; None while all slots are taken, or when there is none."""
@@ -92,6 +100,7 @@ class Conductor:
         values = self._proposer.propose(number)
         if values is None:
             self._exhausted = True
+            self._watch.said(f"all {number} points of the grid have been proposed: no trial is left to start")
             return None
         self._next += 1
         starting = number < len(self._space.starting_points)
@@ -117,7 +126,7 @@ class Conductor:
         """
         if number not in self._running:
             return True
-        self._running[number].notes = result.notes
+        self._running[number].notes = result.notes or self._running[number].notes
         for report in result.reports:
             stop = self._take(number, report)
             # A trial that has come to its own end is no longer there to be stopped.
@@ -132,14 +141,17 @@ class Conductor:
             self._end(number, "complete", None)
         return number not in self._running
 
-    def crashed(self, number: int, message: str) -> None:
-        """The actor's process died, or raised what nobody expected."""
+    def crashed(self, number: int, details: str) -> None:
+        """The actor's process died, or raised what nobody expected. details: all that is known."""
         if number in self._running:
-            self._end(number, "failed", Failure("crashed", message))
+            lines = [line.strip() for line in details.splitlines() if line.strip()]
+            message = lines[-1] if lines else "the worker process died without a message"
+            self._end(number, "failed", Failure("crashed", message, details))
 
     def close(self) -> None:
         """Ends what still runs as interrupted, and the study."""
-        reason = self.stop_reason or "finished"
+        over = self._all_proposed and not self._running
+        reason = self.stop_reason or ("finished" if over else "broken off")
         for number in list(self._running):
             self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
         self._study.append(StudyEnded(reason=reason, seconds=self._clock() - self._began))
@@ -176,10 +188,12 @@ class Conductor:
         tags = {"stage": running.stage}
         if failure is not None:
             tags |= {"failure": failure.kind, "message": failure.message}
+            running.artifacts |= {"error.txt": failure.details} if failure.details else {}
         if running.notes:
             tags["notes"] = "; ".join(running.notes)
         self._tracker.end_trial(number, state, tags, running.artifacts)
-        self._watch.ended(number, state, running.value, failure.message if failure else "")
+        ranked = bool(leaderboard([self._study.trial(number)], self._space).ranked)
+        self._watch.ended(number, state, running.value, failure.message if failure else "", ranked=ranked)
 
     def _tags(self, config: TrialConfig) -> dict[str, str]:
         return {"fold": str(config.fold), "seed": str(config.seed), "dataset": self._fingerprint}

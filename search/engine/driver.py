@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from licap.config import DataConfig, config_from
@@ -13,10 +13,12 @@ from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.files import write_file_atomically
 from licap.trial import checked_device
-from search.engine.cluster import ray_instance
+from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
-from search.engine.resources import Machine, check_resources, num_slots
-from search.engine.watch import LineWatch, LiveTable, watch_for
+from search.engine.messages import Interruption
+from search.engine.resources import Machine, check_resources, num_slots, this_machine
+from search.engine.side import SideTracker
+from search.engine.watch import watch_for
 from search.insight import best_config, leaderboard, render_csv, render_text, study_plots
 from search.space import SearchSpace
 from search.strategy import Proposer, build_pruner
@@ -28,102 +30,102 @@ _STORE_MARGIN = 96 * 1024**2
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """How a search ended. stop_reason: None where it ran to its end, else `interrupted` or `time budget`."""
+    """How a search ended.
+
+    stop_reason: None where it ran to its end, else `interrupted` or `time budget`. store_errors: what is missing in the
+    tracking store, and why.
+    """
 
     study: str
     trials: tuple[TrialRecord, ...]
     tracking_uri: str
     stop_reason: str | None
+    store_errors: tuple[str, ...]
 
 
 def run_search(
     space: SearchSpace,
     *,
     root: Path,
-    study_name: str,
+    study_name: str | None,
     tracking: str | None,
     ray_address: str | None,
     progress: Callable[[str], None],
 ) -> SearchOutcome:
-    """Runs a whole study. Nothing is written before space, slots, tracking store and data have been checked.
+    """Runs a whole study. Nothing is written before space, slots, tracking store, data and Ray have been checked.
 
+    study_name: None: the space's, with a number where that is taken.
     Raises: LicapError with a sentence for people.
     """
-    machine = check_resources(space)
-    checked_device(str(space.base["runtime.device"]))
+    machine = _checked_machine(space, ray_address)
     uri = tracking_uri(root, tracking)
-    Study.check_new(root, study_name)
+    Study.check_new(root, study_name or Study.free_name(root, space.name))
     preflight(uri)
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
-    with ExitStack() as stack:
-        study = stack.enter_context(Study.create(root, study_name, space.to_yaml()))
-        tracker = stack.enter_context(Tracker(uri, study_name, tags=study_tags(space, dataset)))
-        slots = num_slots(space, machine)
-        watch: LiveTable | LineWatch = stack.enter_context(watch_for(space))
-        conductor = Conductor(
-            space,
-            study,
-            proposer=Proposer(
-                space.parameters,
-                sampler=space.sampler,
-                seed=space.seed,
-                direction=space.metric.direction,
-                starting_points=space.starting_points,
-            ),
-            pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
-            tracker=tracker,
-            watch=watch,
-            slots=slots,
-            fingerprint=dataset.fingerprint,
-        )
-        try:
-            with stop_signals(conductor.interrupt):
-                _tune(conductor, machine, ray_address, slots, {data_config: dataset}, space)
-        finally:
-            conductor.close()
-        outcome = SearchOutcome(study_name, study.trials(), uri, conductor.stop_reason)
-        _summarise(outcome, space, tracker, study.folder)
-    return outcome
+    bytes_needed = 2 * size_of(dataset) + _STORE_MARGIN
+    interruption = Interruption()
+    watch = watch_for(space)
+    with stop_signals(interruption.ask), ExitStack() as stack:
+        with ray_session(machine, address=ray_address, object_store_bytes=bytes_needed) as session:
+            check_resources(space, session.machine)
+            if interruption.asked:
+                raise KeyboardInterrupt
+            study = stack.enter_context(_new_study(space, root, study_name))
+            tracker = Tracker(uri, study.name, tags=study_tags(space, dataset))
+            side = stack.enter_context(SideTracker(tracker, watch.said))
+            stack.enter_context(watch)
+            conductor = Conductor(
+                space,
+                study,
+                proposer=_proposer(space),
+                pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
+                tracker=side,
+                watch=watch,
+                slots=num_slots(space.resources, session.machine, space.max_concurrent),
+                fingerprint=dataset.fingerprint,
+                interruption=interruption,
+            )
+            try:
+                _tune(conductor, space, {data_config: dataset}, session.scratch)
+            finally:
+                conductor.close()
+        outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, ())
+        _summarise(outcome, space, side, study.folder)
+    return replace(outcome, store_errors=side.errors)
 
 
-def _tune(
-    conductor: Conductor,
-    machine: Machine,
-    ray_address: str | None,
-    slots: int,
-    datasets: dict[DataConfig, Dataset],
-    space: SearchSpace,
-) -> None:
-    bytes_needed = 2 * sum(size_of(dataset) for dataset in datasets.values()) + _STORE_MARGIN
-    with ray_instance(machine, address=ray_address, object_store_bytes=bytes_needed) as scratch:
-        from ray import tune
+def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
+    """What a private instance may hand out. Of a cluster, only that it is there can be checked before it is joined."""
+    if ray_address is not None:
+        check_reachable(ray_address)
+        return Machine(0, 0)
+    machine = this_machine(look_for_gpus=space.resources.gpus > 0)
+    check_resources(space, machine)
+    checked_device(str(space.base["runtime.device"]))
+    return machine
 
-        from search.engine.actor import TrialActor
-        from search.engine.adapters import StudyScheduler, StudySearcher, StudyStopper
 
-        trainable = tune.with_resources(
-            tune.with_parameters(TrialActor, datasets=datasets),
-            {"cpu": space.resources.cpus, "gpu": space.resources.gpus},
-        )
-        tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(conductor),
-                scheduler=StudyScheduler(conductor),
-                num_samples=space.trials,
-                reuse_actors=True,
-                trial_name_creator=str,
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=tune.RunConfig(
-                name="study",
-                storage_path=f"{scratch}/tune",
-                verbose=0,
-                stop=StudyStopper(conductor),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            ),
-        ).fit()
+def _new_study(space: SearchSpace, root: Path, name: str | None) -> Study:
+    text = space.to_yaml()
+    return Study.create_free(root, space.name, text) if name is None else Study.create(root, name, text)
+
+
+def _proposer(space: SearchSpace) -> Proposer:
+    return Proposer(
+        space.parameters,
+        sampler=space.sampler,
+        seed=space.seed,
+        direction=space.metric.direction,
+        starting_points=space.starting_points,
+    )
+
+
+def _tune(conductor: Conductor, space: SearchSpace, datasets: Mapping[DataConfig, Dataset], scratch: Path) -> None:
+    # Ray reads its environment when it is imported, and `ray_session` sets it.
+    from search.engine.tuning import tune_study
+
+    tune_study(conductor, space, datasets=datasets, scratch=scratch)
 
 
 def study_tags(space: SearchSpace, dataset: Dataset) -> dict[str, object]:
@@ -135,7 +137,7 @@ def study_tags(space: SearchSpace, dataset: Dataset) -> dict[str, object]:
         "seed": space.seed,
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
-        "git_commit": git_commit(Path.cwd()),
+        "git_commit": git_commit(Path(__file__)),
     }
 
 
@@ -146,7 +148,7 @@ def size_of(dataset: Dataset) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: Tracker, folder: Path) -> None:
+def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, folder: Path) -> None:
     board = leaderboard(outcome.trials, space)
     files: dict[str, str | bytes] = {"leaderboard.csv": render_csv(board)}
     plots = study_plots(outcome.trials, space, study=outcome.study)

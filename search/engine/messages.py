@@ -19,10 +19,25 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial could not end well: `diverged`, `invalid-config`, `data` or `crashed`, and a sentence for people."""
+    """Why a trial could not end well: `diverged`, `invalid-config`, `data` or `crashed`, and a sentence for people.
+
+    details: a traceback, where a fault of the program is behind it.
+    """
 
     kind: str
     message: str
+    details: str = ""
+
+
+@dataclass
+class Interruption:
+    """Whether somebody asked the search to stop; `ask` is safe to call from a signal handler."""
+
+    asked: bool = False
+
+    def ask(self) -> None:
+        """Asks for it."""
+        self.asked = True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What this machine can give, checked before Ray starts."""
+"""What this machine, or a cluster, can give to trials: counted and checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from search.space import Resources, SearchSpace
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU cores this process may use, and CUDA devices."""
+    """CPU cores that may be used, CUDA devices, and what messages call the whole."""
 
     cpus: int
     gpus: int
+    name: str = "this machine"
 
 
 def this_machine(*, look_for_gpus: bool) -> Machine:
@@ -28,15 +29,14 @@ def this_machine(*, look_for_gpus: bool) -> Machine:
     return Machine(cpus, gpus)
 
 
-def check_resources(space: SearchSpace) -> Machine:
-    """Refuses slots that this machine cannot hold.
+def check_resources(space: SearchSpace, machine: Machine) -> None:
+    """Refuses slots that a machine cannot hold.
 
     Raises: ConfigError with what was asked, what there is, and which setting to change.
     """
     wanted = space.resources
-    machine = this_machine(look_for_gpus=wanted.gpus > 0)
     problems = [
-        f"resources.{name}: {asked:g} asked for each trial, this machine has {there}. "
+        f"resources.{name}: {asked:g} asked for each trial, {machine.name} has {there}. "
         f"Lower it in the space file, or with --set resources.{name}={max(there, fallback):g}."
         for name, asked, there, fallback in (
             ("cpus", wanted.cpus, machine.cpus, 1),
@@ -44,25 +44,27 @@ def check_resources(space: SearchSpace) -> Machine:
         )
         if asked > there
     ]
-    problems += _device_problems(wanted, space)
+    problems += _device_problems(space)
     if problems:
         raise ConfigError(problems)
-    return machine
 
 
-def _device_problems(wanted: Resources, space: SearchSpace) -> list[str]:
-    device = str(space.base.get("runtime.device", "cpu"))
+def _device_problems(space: SearchSpace) -> list[str]:
+    """What does not fit together in `resources.gpus` and `runtime.device`."""
+    wanted, device = space.resources, str(space.base["runtime.device"])
     on_gpu = device.startswith("cuda")
     if on_gpu and wanted.gpus == 0:
         return [f"resources.gpus: 0, but runtime.device is {device}. Set resources.gpus, or runtime.device to cpu."]
     if wanted.gpus > 0 and not on_gpu:
         return [f"resources.gpus: {wanted.gpus:g}, but runtime.device is {device}. Set runtime.device to cuda."]
+    if wanted.gpus > 1 and not wanted.gpus.is_integer():
+        return [f"resources.gpus: {wanted.gpus:g}; above 1 only whole GPUs can be given. Set it to a whole number."]
     return []
 
 
-def num_slots(space: SearchSpace, machine: Machine) -> int:
+def num_slots(wanted: Resources, machine: Machine, max_concurrent: int | None) -> int:
     """Trials that run at once: what the machine holds, bounded by `max_concurrent`."""
-    fits = int(machine.cpus / space.resources.cpus + 1e-9)
-    if space.resources.gpus > 0:
-        fits = min(fits, int(machine.gpus / space.resources.gpus + 1e-9))
-    return max(1, min(fits, space.max_concurrent or fits))
+    fits = int(machine.cpus / wanted.cpus + 1e-9)
+    if wanted.gpus > 0:
+        fits = min(fits, int(machine.gpus / wanted.gpus + 1e-9))
+    return max(1, min(fits, max_concurrent or fits))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
@@ -16,9 +18,12 @@ from rich.text import Text
 
 from licap.fields import Scalar
 from licap.trial import Report
+from search.insight.render import short_names
 from search.space import SearchSpace
+from search.study import STATES
 
 _ROWS = 12
+_BAR = 16
 
 
 class Watch(Protocol):
@@ -30,8 +35,11 @@ class Watch(Protocol):
     def reported(self, number: int, report: Report, value: float) -> None:
         """A trial's newest report."""
 
-    def ended(self, number: int, state: str, value: float | None, message: str) -> None:
-        """A trial came to its end."""
+    def ended(self, number: int, state: str, value: float | None, message: str, *, ranked: bool) -> None:
+        """A trial came to its end. ranked: whether it has a place on the leaderboard."""
+
+    def said(self, text: str) -> None:
+        """Something that people should know now."""
 
 
 class Progress:
@@ -43,16 +51,11 @@ class Progress:
         self.done: dict[str, int] = {}
         self.best: tuple[float, int] | None = None
 
-    def end(self, number: int, state: str, value: float | None) -> None:
+    def end(self, number: int, state: str, value: float | None, ranked: bool) -> None:
         """Counts an ended trial."""
         self.done[state] = self.done.get(state, 0) + 1
-        if state == "complete" and value is not None and self._is_best(value):
+        if ranked and value is not None and (self.best is None or self.space.metric.better(value, self.best[0])):
             self.best = (value, number)
-
-    def _is_best(self, value: float) -> bool:
-        if self.best is None:
-            return value == value
-        return value > self.best[0] if self.space.metric.direction == "max" else value < self.best[0]
 
     def line(self) -> str:
         """One line: trials, best so far, time used and left."""
@@ -72,12 +75,13 @@ class Progress:
 
 
 class LineWatch:
-    """A line on stderr for each trial that ends."""
+    """A line on stderr for each trial that ends. A stderr that nobody reads any more stops nothing."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._progress = Progress(space)
 
     def __enter__(self) -> LineWatch:
+        self._progress.began = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,56 +93,94 @@ class LineWatch:
     def reported(self, number: int, report: Report, value: float) -> None:
         """Silent: one line an epoch would drown the rest."""
 
-    def ended(self, number: int, state: str, value: float | None, message: str) -> None:
+    def ended(self, number: int, state: str, value: float | None, message: str, *, ranked: bool) -> None:
         """Says how the trial ended and how far the search is."""
-        self._progress.end(number, state, value)
+        self._progress.end(number, state, value, ranked)
         shown = f" {self._progress.space.metric.label} {value:.4f}" if value is not None else ""
-        why = f" ({message})" if message else ""
-        sys.stderr.write(f"trial {number} {state}{shown}{why} | {self._progress.line()}\n")
-        sys.stderr.flush()
+        why = f" ({message.splitlines()[0]})" if message else ""
+        self.said(f"trial {number} {state}{shown}{why} | {self._progress.line()}")
+
+    def said(self, text: str) -> None:
+        """Writes a line."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+@dataclass
+class _Row:
+    """A trial on the live table. words: its values, or why it ended."""
+
+    words: str
+    state: str = "running"
+    budget: int = 0
+    value: float | None = None
 
 
 class LiveTable:
-    """A table that renews itself on a terminal."""
+    """A table that renews itself on a terminal: what runs, then what ended last."""
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, console: Console | None = None) -> None:
+        """console: where to draw; stderr unless given."""
         self._progress = Progress(space)
-        self._rows: dict[int, tuple[str, int, float | None, str]] = {}
-        self._live = Live(get_renderable=self._render, console=Console(stderr=True), refresh_per_second=4)
+        self._names = dict(zip(names := [p.name for p in space.parameters], short_names(names), strict=True))
+        self._rows: dict[int, _Row] = {}
+        self._live = Live(get_renderable=self._render, console=console or Console(stderr=True), refresh_per_second=4)
 
     def __enter__(self) -> LiveTable:
+        self._progress.began = time.monotonic()
         self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def started(self, number: int, values: Mapping[str, Scalar]) -> None:
         """Adds a row."""
-        words = ", ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in values.items())
-        self._rows[number] = ("running", 0, None, words)
+        words = ", ".join(f"{self._names[name]}={_short(value)}" for name, value in values.items())
+        self._rows[number] = _Row(words)
 
     def reported(self, number: int, report: Report, value: float) -> None:
         """Renews a row."""
-        self._rows[number] = (report.stage, report.budget, value, self._rows[number][3])
+        row = self._rows[number]
+        row.state, row.budget, row.value = report.stage, report.budget, value
 
-    def ended(self, number: int, state: str, value: float | None, message: str) -> None:
-        """Closes a row."""
-        self._progress.end(number, state, value)
-        _, budget, last, words = self._rows.get(number, ("", 0, None, ""))
-        self._rows[number] = (state, budget, value if value is not None else last, message or words)
+    def ended(self, number: int, state: str, value: float | None, message: str, *, ranked: bool) -> None:
+        """Closes a row and puts it below those that run."""
+        self._progress.end(number, state, value, ranked)
+        row = self._rows.pop(number)
+        self._rows[number] = replace(
+            row, state=state, value=row.value if value is None else value, words=message.partition("\n")[0] or row.words
+        )
+
+    def said(self, text: str) -> None:
+        """Writes a line above the table."""
+        with suppress(OSError):
+            self._live.console.print(Text(text))
 
     def _render(self) -> Group:
-        table = Table(expand=True, pad_edge=False)
-        for name, ratio in (("trial", 1), ("state", 2), ("budget", 3), (self._progress.space.metric.label, 2), ("", 8)):
-            table.add_column(name, ratio=ratio, no_wrap=True)
+        # Text, not str: Rich would read "[Errno 28]" in a message as markup.
+        table = Table(box=None, expand=True, pad_edge=False)
+        for name in ("trial", "state", "progress", self._progress.space.metric.label):
+            table.add_column(Text(name), no_wrap=True, justify="right" if name == "trial" else "left")
+        table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
         total = max(1, self._progress.space.max_budget)
-        for number, (state, budget, value, words) in list(self._rows.items())[-_ROWS:]:
-            shown = f"{value:.4f}" if value is not None else ""
-            table.add_row(str(number), state, ProgressBar(total, budget, width=16), shown, words)
+        for number, row in self._shown():
+            bar = ProgressBar(total, row.budget, width=_BAR)
+            shown = f"{row.value:.4f}" if row.value is not None else ""
+            table.add_row(Text(str(number)), Text(row.state), bar, Text(shown), Text(row.words))
         return Group(table, Text(self._progress.line()))
+
+    def _shown(self) -> list[tuple[int, _Row]]:
+        """The rows there is room for: all that run, then the last that ended, latest first."""
+        # Ctrl-C or a trial's end may come while the drawing thread reads.
+        rows = list(self._rows.items())
+        ended = [(number, row) for number, row in rows if row.state in STATES[1:]]
+        running = [(number, row) for number, row in rows if row.state not in STATES[1:]]
+        return (running + ended[::-1])[: max(_ROWS, len(running))]
 
 
 def watch_for(space: SearchSpace) -> LiveTable | LineWatch:

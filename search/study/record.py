@@ -42,10 +42,10 @@ class RecordWriter:
         line = encode(event, time)
         end = os.fstat(self._descriptor).st_size
         try:
-            written = os.write(self._descriptor, line)
-            if written < len(line):
+            rest = line
+            while rest:
                 # A full disk can take half a line; asking for the rest tells why.
-                os.write(self._descriptor, line[written:])
+                rest = rest[os.write(self._descriptor, rest) :]
             if event.durable:
                 os.fsync(self._descriptor)
         except OSError as error:

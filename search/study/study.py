@@ -25,7 +25,7 @@ from types import TracebackType
 from licap.errors import StoreError
 from licap.fields import nearest
 from licap.files import write_atomically
-from search.study.events import Event, Opened
+from search.study.events import Event, Opened, encode
 from search.study.lock import Lock, Owner, owner_of
 from search.study.record import RECORD_FILE, RecordWriter, header, read_record
 from search.study.trials import TrialRecord, changed
@@ -33,6 +33,10 @@ from search.study.trials import TrialRecord, changed
 SPACE_FILE = "space.yaml"
 _MAX_NAME = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class NameTakenError(StoreError):
+    """There is a study of that name."""
 
 
 class Study:
@@ -49,7 +53,7 @@ class Study:
     def create(cls, root: Path, name: str, space_yaml: str) -> Study:
         """Makes the folder of a new study and holds its lock. Either the whole folder appears or nothing.
 
-        Raises: StoreError for a bad name, one that is taken, or a root that cannot be written.
+        Raises: StoreError for a bad name or a root that cannot be written, NameTakenError for one that is taken.
         """
         folder = _folder(root, name)
         _refuse_taken(folder)
@@ -58,7 +62,8 @@ class Study:
         try:
             lock = Lock.acquire(draft)
             write_atomically(draft / SPACE_FILE, lambda file: file.write(space_yaml.encode("utf-8")))
-            write_atomically(draft / RECORD_FILE, lambda file: file.write(header()))
+            opened = Opened(pid=os.getpid(), host=socket.gethostname())
+            write_atomically(draft / RECORD_FILE, lambda file: file.write(header() + encode(opened, time.time())))
             _rename(draft, folder)
             study = cls(folder, lock, RecordWriter(folder / RECORD_FILE))
         except BaseException:
@@ -66,8 +71,17 @@ class Study:
                 lock.release()
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        study.append(Opened(pid=os.getpid(), host=socket.gethostname()))
+        study._keep(opened, None)
         return study
+
+    @classmethod
+    def create_free(cls, root: Path, stem: str, space_yaml: str) -> Study:
+        """`create` under the name that `free_name` gives, also where others look for one at the same moment."""
+        while True:
+            try:
+                return cls.create(root, cls.free_name(root, stem), space_yaml)
+            except NameTakenError:
+                continue
 
     @classmethod
     def open(cls, root: Path, name: str) -> Study:
@@ -89,11 +103,12 @@ class Study:
 
     @staticmethod
     def free_name(root: Path, stem: str) -> str:
-        """`stem`, or `stem-2`, `stem-3`, … where that is taken."""
+        """`stem`, or `stem-2`, `stem-3`, … where that is taken. Raises: StoreError for a bad name."""
         name, count = stem, 1
         while _folder(root, name).exists():
             count += 1
-            name = f"{stem}-{count}"
+            ending = f"-{count}"
+            name = stem[: _MAX_NAME - len(ending)] + ending
         return name
 
     @staticmethod
@@ -197,7 +212,7 @@ def _refuse_taken(folder: Path) -> None:
     if folder.exists():
         owner = owner_of(folder)
         running = f" and is being written by {owner}" if owner else ""
-        raise StoreError(f"{folder}: this study exists already{running}. Choose another name with --study.")
+        raise NameTakenError(f"{folder}: this study exists already{running}. Choose another name with --study.")
 
 
 def _new_folder(parent: Path) -> Path:

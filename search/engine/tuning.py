@@ -1,0 +1,48 @@
+"""Lets Ray Tune keep the slots filled until the conductor has nothing left to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ray import tune
+
+from licap.config import DataConfig
+from licap.datasets.dataset import Dataset
+from search.engine.actor import TrialActor
+from search.engine.adapters import Relay, StudyScheduler, StudySearcher, StudyStopper
+from search.engine.conductor import Conductor
+from search.space import SearchSpace
+
+
+def tune_study(
+    conductor: Conductor, space: SearchSpace, *, datasets: Mapping[DataConfig, Dataset], scratch: Path
+) -> None:
+    """Runs all trials of a study. datasets: put into the object store once, for every slot to read.
+
+    Raises: what the conductor raised, as it raised it.
+    """
+    relay = Relay(conductor)
+    trainable = tune.with_resources(
+        tune.with_parameters(TrialActor, datasets=datasets),
+        {"cpu": space.resources.cpus, "gpu": space.resources.gpus},
+    )
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=StudySearcher(relay),
+            scheduler=StudyScheduler(relay),
+            num_samples=space.trials,
+            reuse_actors=True,
+            trial_name_creator=str,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="study",
+            storage_path=str(scratch / "tune"),
+            verbose=0,
+            stop=StudyStopper(relay),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    ).fit()
+    relay.raise_error()
