@@ -34,10 +34,10 @@ _REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
 
 @dataclass(frozen=True)
 class Session:
-    """Ray while it runs: a folder for its files, and what all its machines have together."""
+    """Ray while it runs: a folder for its files, and its machines."""
 
     scratch: Path
-    machine: Machine
+    machines: tuple[Machine, ...]
 
 
 @contextmanager
@@ -59,11 +59,12 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
         try:
             if address is None:
                 _start(machine, scratch, object_store_bytes)
-                yield Session(scratch, machine)
+                yield Session(scratch, (machine,))
             else:
                 _join(address)
-                there = ray.cluster_resources()
-                yield Session(scratch, Machine(int(there.get("CPU", 0)), int(there.get("GPU", 0)), "the cluster"))
+                nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+                machines = (Machine(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes)
+                yield Session(scratch, tuple(machines))
         finally:
             ray.shutdown()
 

@@ -73,9 +73,9 @@ class Conductor:
         if self._stop_reason is None and (self._running or not self._all_proposed):
             budget = self._space.time_budget_s
             if self._interruption.asked:
-                self._stop_reason = "interrupted"
+                self._stop("interrupted")
             elif budget is not None and self._clock() - self._began >= budget:
-                self._stop_reason = "time budget"
+                self._stop("time budget")
         return self._stop_reason
 
     @property
@@ -155,6 +155,10 @@ class Conductor:
         for number in list(self._running):
             self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
         self._study.append(StudyEnded(reason=reason, seconds=self._clock() - self._began))
+
+    def _stop(self, reason: str) -> None:
+        self._stop_reason = reason
+        self._watch.said(f"stopping ({reason}): {len(self._running)} running trials are cut off")
 
     def _take(self, number: int, report: Report) -> bool:
         """Records a report, tells everybody, and asks the pruner. Returns its wish to stop the trial."""

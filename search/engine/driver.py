@@ -68,7 +68,7 @@ def run_search(
     watch = watch_for(space)
     with stop_signals(interruption.ask), ExitStack() as stack:
         with ray_session(machine, address=ray_address, object_store_bytes=bytes_needed) as session:
-            check_resources(space, session.machine)
+            check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise KeyboardInterrupt
             study = stack.enter_context(_new_study(space, root, study_name))
@@ -82,7 +82,7 @@ def run_search(
                 pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
                 tracker=side,
                 watch=watch,
-                slots=num_slots(space.resources, session.machine, space.max_concurrent),
+                slots=num_slots(space.resources, session.machines, space.max_concurrent),
                 fingerprint=dataset.fingerprint,
                 interruption=interruption,
             )
@@ -101,7 +101,7 @@ def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
         check_reachable(ray_address)
         return Machine(0, 0)
     machine = this_machine(look_for_gpus=space.resources.gpus > 0)
-    check_resources(space, machine)
+    check_resources(space, [machine], where="this machine")
     checked_device(str(space.base["runtime.device"]))
     return machine
 

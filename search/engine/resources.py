@@ -1,8 +1,9 @@
-"""What this machine, or a cluster, can give to trials: counted and checked before anything is trained."""
+"""What this machine, or those of a cluster, can give to trials: counted and checked before anything is trained."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from licap.errors import ConfigError
@@ -11,11 +12,15 @@ from search.space import Resources, SearchSpace
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU cores that may be used, CUDA devices, and what messages call the whole."""
+    """CPU cores that may be used, and CUDA devices. A trial's slot lies on one machine."""
 
     cpus: int
     gpus: int
-    name: str = "this machine"
+
+    def slots(self, wanted: Resources) -> int:
+        """How many slots fit."""
+        fits = int(self.cpus / wanted.cpus + 1e-9)
+        return min(fits, int(self.gpus / wanted.gpus + 1e-9)) if wanted.gpus > 0 else fits
 
 
 def this_machine(*, look_for_gpus: bool) -> Machine:
@@ -29,21 +34,23 @@ def this_machine(*, look_for_gpus: bool) -> Machine:
     return Machine(cpus, gpus)
 
 
-def check_resources(space: SearchSpace, machine: Machine) -> None:
-    """Refuses slots that a machine cannot hold.
+def check_resources(space: SearchSpace, machines: Sequence[Machine], *, where: str) -> None:
+    """Refuses slots that none of the machines can hold. where: what messages call them.
 
     Raises: ConfigError with what was asked, what there is, and which setting to change.
     """
     wanted = space.resources
     problems = [
-        f"resources.{name}: {asked:g} asked for each trial, {machine.name} has {there}. "
+        f"resources.{name}: {asked:g} asked for each trial, {where} has {there}. "
         f"Lower it in the space file, or with --set resources.{name}={max(there, fallback):g}."
         for name, asked, there, fallback in (
-            ("cpus", wanted.cpus, machine.cpus, 1),
-            ("gpus", wanted.gpus, machine.gpus, 0),
+            ("cpus", wanted.cpus, max((machine.cpus for machine in machines), default=0), 1),
+            ("gpus", wanted.gpus, max((machine.gpus for machine in machines), default=0), 0),
         )
         if asked > there
     ]
+    if not problems and not any(machine.slots(wanted) for machine in machines):
+        problems.append(f"resources: {where} has no machine with both {wanted.cpus:g} cpus and {wanted.gpus:g} gpus.")
     problems += _device_problems(space)
     if problems:
         raise ConfigError(problems)
@@ -62,9 +69,7 @@ def _device_problems(space: SearchSpace) -> list[str]:
     return []
 
 
-def num_slots(wanted: Resources, machine: Machine, max_concurrent: int | None) -> int:
-    """Trials that run at once: what the machine holds, bounded by `max_concurrent`."""
-    fits = int(machine.cpus / wanted.cpus + 1e-9)
-    if wanted.gpus > 0:
-        fits = min(fits, int(machine.gpus / wanted.gpus + 1e-9))
-    return max(1, min(fits, max_concurrent or fits))
+def num_slots(wanted: Resources, machines: Sequence[Machine], max_concurrent: int | None) -> int:
+    """Trials that run at once: what the machines hold, bounded by `max_concurrent`."""
+    fits = sum(machine.slots(wanted) for machine in machines)
+    return min(fits, max_concurrent or fits)

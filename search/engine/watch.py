@@ -50,9 +50,12 @@ class Progress:
         self.began = time.monotonic()
         self.done: dict[str, int] = {}
         self.best: tuple[float, int] | None = None
+        self._first_end: float | None = None
 
     def end(self, number: int, state: str, value: float | None, ranked: bool) -> None:
         """Counts an ended trial."""
+        if self._first_end is None:
+            self._first_end = time.monotonic()
         self.done[state] = self.done.get(state, 0) + 1
         if ranked and value is not None and (self.best is None or self.space.metric.better(value, self.best[0])):
             self.best = (value, number)
@@ -66,12 +69,22 @@ class Progress:
         if self.best is not None:
             parts.append(f"best {self.space.metric.label} {self.best[0]:.4f} (trial {self.best[1]})")
         parts.append(f"{duration(used)} used")
-        if ended:
-            left = used / ended * max(0, self.space.trials - ended)
-            if self.space.time_budget_s is not None:
-                left = min(left, max(0.0, self.space.time_budget_s - used))
+        left = self._left(ended, used)
+        if left is not None and "interrupted" not in self.done:
             parts.append(f"about {duration(left)} left")
         return " · ".join(parts)
+
+    def _left(self, ended: int, used: float) -> float | None:
+        """Seconds, from the pace since the first end: what came before is mostly the start of workers."""
+        budget = self.space.time_budget_s
+        left = None
+        if ended > 1 and self._first_end is not None:
+            pace = (time.monotonic() - self._first_end) / (ended - 1)
+            left = pace * max(0, self.space.trials - ended)
+        if budget is not None:
+            rest = max(0.0, budget - used)
+            left = rest if left is None else min(left, rest)
+        return left
 
 
 class LineWatch:

@@ -92,8 +92,8 @@ def open_experiment(client: Any, uri: str, name: str) -> str:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether it makes sense to try again: the file is locked, the server away."""
-    return getattr(error, "error_code", None) in _PASSING
+    """Whether it makes sense to try again: the file is locked, the server away. A full disk stays full."""
+    return getattr(error, "error_code", None) in _PASSING and "disk is full" not in str(error)
 
 
 @contextmanager
@@ -112,7 +112,9 @@ def _explained(error: Exception, uri: str) -> Exception:
     if isinstance(error, StoreError):
         return error
     text = str(getattr(error, "message", error))
-    line = (text.strip().splitlines() or [type(error).__name__])[0][:300]
+    lines = text.strip().splitlines() or [type(error).__name__]
+    # SQLAlchemy may put words of its own before what SQLite says.
+    line = next((each for each in lines if "sqlite3." in each), lines[0])[:300]
     if "database schema" in text or "locate revision" in text:
         return StoreError(
             f"{shown(uri)}: the tracking database was made by another version of MLflow than {_mlflow_version()}. "
