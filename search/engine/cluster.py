@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,20 +88,35 @@ def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
     import ray
 
     try:
-        ray.init(
-            address="local",
-            num_cpus=machine.cpus,
-            num_gpus=machine.gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=object_store_bytes,
-            _temp_dir=str(scratch),
-        )
+        with _hangups_ignored():
+            ray.init(
+                address="local",
+                num_cpus=machine.cpus,
+                num_gpus=machine.gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=object_store_bytes,
+                _temp_dir=str(scratch),
+            )
     except _REFUSALS as error:
         raise StoreError(
             f"{scratch}: Ray cannot start there ({_first_line(error)}). Check memory, space and rights."
         ) from error
+
+
+@contextmanager
+def _hangups_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore a closed terminal for good: they must outlive it for a clean end."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(hangup, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(hangup, previous)
 
 
 def _join(address: str) -> None:

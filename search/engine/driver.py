@@ -59,7 +59,7 @@ def run_search(
     """
     machine = _checked_machine(space, ray_address)
     uri = tracking_uri(root, tracking)
-    Study.check_new(root, study_name or Study.free_name(root, space.name))
+    Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
     preflight(uri)
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
@@ -67,7 +67,9 @@ def run_search(
     interruption = Interruption()
     watch = watch_for(space)
     with stop_signals(interruption.ask), ExitStack() as stack:
-        with ray_session(machine, address=ray_address, object_store_bytes=bytes_needed) as session:
+        session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
+        # Ray takes termination signals for itself when it starts: they are taken back.
+        with session_of_ray as session, stop_signals(interruption.ask):
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise KeyboardInterrupt

@@ -78,6 +78,8 @@ class Progress:
         """Seconds, from the pace since the first end: what came before is mostly the start of workers."""
         budget = self.space.time_budget_s
         left = None
+        if ended >= self.space.trials:
+            return None
         if ended > 1 and self._first_end is not None:
             pace = (time.monotonic() - self._first_end) / (ended - 1)
             left = pace * max(0, self.space.trials - ended)

@@ -98,8 +98,15 @@ class Study:
 
     @staticmethod
     def check_new(root: Path, name: str) -> None:
-        """Raises: StoreError if `create` would refuse the name, before anything is written."""
-        _refuse_taken(_folder(root, name))
+        """Raises: StoreError if `create` would refuse the name or the root, before anything is written."""
+        folder = _folder(root, name)
+        _refuse_taken(folder)
+        present = next(each for each in folder.absolute().parents if each.exists())
+        if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"{present}: no study can be kept there, for it is no folder that can be written. "
+                "Check its rights, or give another --root."
+            )
 
     @staticmethod
     def free_name(root: Path, stem: str) -> str:
