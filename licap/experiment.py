@@ -98,7 +98,7 @@ def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> N
 def predictions_csv(trial: Trial, dataset: Dataset) -> str:
     """`node,name,true,predicted,split`: raw scores as in the data set; true is empty where there is no label.
 
-    node: what names the node in the data set. name: what people call it, empty where the format has none.
+    node: what names the node in the data set. name: what people call it; the same where the format has no such thing.
     """
     split = trial.split
     places = np.full(dataset.graph.num_nodes, "unlabelled", dtype=object)
@@ -108,7 +108,7 @@ def predictions_csv(trial: Trial, dataset: Dataset) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["node", "name", "true", "predicted", "split"])
-    titles = dataset.titles or ("",) * len(dataset.names)
+    titles = dataset.titles or dataset.names
     for row, (node, title) in enumerate(zip(dataset.names, titles, strict=True)):
         true = repr(float(dataset.importance[row])) if dataset.valid[row] else ""
         writer.writerow([node, title, true, repr(float(predicted[row])), places[row]])
