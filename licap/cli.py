@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
-from licap.console import exit_status, say
+from licap.console import exit_status, say, tell
 from licap.errors import ConfigError
-from licap.fields import specs_of
+from licap.fields import shortened, specs_of
 
 if TYPE_CHECKING:
     from licap.experiment import FoldResult
@@ -59,9 +59,14 @@ def run_command(options: argparse.Namespace) -> None:
     from licap.checkpoint import checkpoint_path
     from licap.datasets import load_dataset
     from licap.experiment import run_folds
+    from licap.files import check_writable
+    from licap.trial import check_machine
 
-    out = options.out or checkpoint_path(Path("runs"), config).parent
-    dataset = load_dataset(config.data, progress=_tell)
+    out = options.out or checkpoint_path(Path("runs"), config).with_suffix("")
+    # Before the data: their features can take minutes.
+    check_machine(config.runtime)
+    check_writable(out, "Give another --out.")
+    dataset = load_dataset(config.data, progress=tell)
     watch = EpochLines(config, len(folds))
     results = run_folds(config, dataset, folds=folds, out=out, resume=options.resume, watch=watch)
     say(results_table(results))
@@ -92,10 +97,10 @@ def parse_folds(words: str | None, config: TrialConfig) -> list[int]:
     if words == "all":
         return list(range(NUM_FOLDS))
     parts = [word.strip() for word in words.split(",")]
-    wrong = [part for part in parts if not part.isdecimal() or int(part) >= NUM_FOLDS]
+    wrong = [part for part in parts if part not in map(str, range(NUM_FOLDS))]
     if wrong:
         raise ConfigError(
-            f"--folds {words}: {', '.join(map(repr, wrong))} is no fold; give 0 to {NUM_FOLDS - 1}, or all."
+            f"--folds: {shortened(', '.join(map(repr, wrong)))} is no fold; give 0 to {NUM_FOLDS - 1}, or all."
         )
     return sorted({int(part) for part in parts})
 
@@ -142,15 +147,10 @@ class EpochLines:
         value = report.metrics.get("val.spearman")
         shown = f", validation Spearman {value:.4f}" if value is not None else ""
         fold_words = f"fold {fold}, " if self._num_folds > 1 else ""
-        _tell(
+        tell(
             f"{fold_words}{report.stage} epoch {report.epoch}, {report.budget}/{self._total}{shown}, "
             f"at most {left} left"
         )
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

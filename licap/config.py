@@ -31,15 +31,24 @@ from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
 
 NUM_FOLDS = 5
 
+# Far above what anybody trains, and low enough to be refused by name rather than by running out of memory.
+_WIDEST = 65_536
+_MOST_HEADS = 1024
+_LONGEST = 10_000_000
+_MOST_THREADS = 1024
+_STRONGEST = 1e6
+# Training diverges long before, and says so; beyond, torch refuses the number in float32.
+_FASTEST = 1e30
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticConfig(Checked):
     """The generated knowledge graph."""
 
     num_nodes: int = whole(2400, "nodes", at_least=60, at_most=10_000_000)
-    num_edges: int = whole(18000, "edges", at_least=60)
-    num_relations: int = whole(24, "relations", at_least=1)
-    noise: float = real(0.35, "standard deviation of the noise on log importance", at_least=0.0)
+    num_edges: int = whole(18000, "edges", at_least=60, at_most=1_000_000_000)
+    num_relations: int = whole(24, "relations", at_least=1, at_most=100_000)
+    noise: float = real(0.35, "standard deviation of the noise on log importance", at_least=0.0, at_most=10.0)
     seed: int = whole(0, "seed of the generator", at_least=0, at_most=2**32 - 1)
 
 
@@ -47,11 +56,11 @@ class SyntheticConfig(Checked):
 class Node2vecConfig(Checked):
     """Structure features where a data set brings none (Grover & Leskovec, KDD 2016)."""
 
-    dim: int = whole(64, "width of the embedding", at_least=1)
-    num_walks: int = whole(10, "walks from each node", at_least=1)
-    walk_length: int = whole(40, "nodes in a walk", at_least=2)
-    window: int = whole(5, "context size of the skip-gram model", at_least=1)
-    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1)
+    dim: int = whole(64, "width of the embedding", at_least=1, at_most=_WIDEST)
+    num_walks: int = whole(10, "walks from each node", at_least=1, at_most=_LONGEST)
+    walk_length: int = whole(40, "nodes in a walk", at_least=2, at_most=1_000_000)
+    window: int = whole(5, "context size of the skip-gram model", at_least=1, at_most=10_000)
+    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1, at_most=_LONGEST)
     p: float = real(1.0, "return parameter", above=0.0)
     q: float = real(1.0, "in-out parameter", above=0.0)
     seed: int = whole(0, "seed of walks and skip-gram", at_least=0, at_most=2**32 - 1)
@@ -66,7 +75,7 @@ class TextConfig(Checked):
         "tfidf: TF-IDF and truncated SVD, offline; sentence: a sentence encoder (extra `text`)",
         ["tfidf", "sentence"],
     )
-    dim: int = whole(64, "width of the SVD", at_least=1)
+    dim: int = whole(64, "width of the SVD", at_least=1, at_most=_WIDEST)
     model: str = string("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
 
 
@@ -110,7 +119,7 @@ class BinsConfig(Checked):
         ["length", "equal-width", "quantile"],
     )
     length: float = real(1.0, "length of a bin in log label (FB15k 1.0, TMDB5K 0.5, GA16K 1.0)", above=0.0)
-    count: int = whole(5, "number of bins", at_least=1)
+    count: int = whole(5, "number of bins", at_least=1, at_most=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +143,15 @@ class PretrainConfig(Checked):
     """Stage 1: contrastive pretraining (LICAP, arXiv 2402.17791)."""
 
     encoder: str = choice("pregat", "encoder", ["pregat"])
-    heads: int = whole(8, "heads of the first layer", at_least=1)
-    hidden: int = whole(8, "width of a head of the first layer", at_least=1)
+    heads: int = whole(8, "heads of the first layer", at_least=1, at_most=_MOST_HEADS)
+    hidden: int = whole(8, "width of a head of the first layer", at_least=1, at_most=_WIDEST)
     out_dim: int | None = whole(
-        None, "width of the embeddings; null: 64 for structure features, else 128 (published)", at_least=1
+        None,
+        "width of the embeddings; null: 64 for structure features, else 128 (published)",
+        at_least=1,
+        at_most=_WIDEST,
     )
-    relation_dim: int = whole(10, "width of the relation embedding", at_least=1)
+    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=_WIDEST)
     negative_slope: float = real(0.01, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
     imp_ratio: float = real(0.1, "γ: share of the training nodes in the top bin", above=0.0, below=1.0)
     nontop_ratio: float = real(5.0, "ρ: where the non-top pool ends, in top bins", above=1.0)
@@ -149,14 +161,14 @@ class PretrainConfig(Checked):
     temperature: float = real(0.05, "τ of L1 and L2", above=0.0)
     eta1: float = real(1.0, "η1: weight of L1", at_least=0.0)
     eta2: float = real(1.0, "η2: weight of L2", at_least=0.0)
-    lr: float = real(0.005, "learning rate of Adam", above=0.0)
-    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0)
+    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
     clip_norm: float | None = real(10.0, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(150, "length of the stage", at_least=1)
-    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1)
+    max_epochs: int = whole(150, "length of the stage", at_least=1, at_most=_LONGEST)
+    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1, at_most=_LONGEST)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=_LONGEST)
     embeddings: str = choice("last", "handed on: last forward pass (published), or the best by loss", ["last", "best"])
-    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1)
+    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=_LONGEST)
     probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0)
 
     def cross_problems(self) -> Iterator[Problem]:
@@ -171,9 +183,9 @@ class PretrainConfig(Checked):
 class GENIConfig(Checked):
     """GENI (Park et al., KDD 2019)."""
 
-    layers: int = whole(3, "layers of score aggregation", at_least=1)
-    heads: int = whole(4, "attention heads", at_least=1)
-    relation_dim: int = whole(10, "width of the relation embedding", at_least=1)
+    layers: int = whole(3, "layers of score aggregation", at_least=1, at_most=1000)
+    heads: int = whole(4, "attention heads", at_least=1, at_most=_MOST_HEADS)
+    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=_WIDEST)
     negative_slope: float = real(0.2, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
     dropout: float = real(0.3, "dropout on the input features", at_least=0.0, below=1.0)
     centrality_scaling: bool = flag(True, "scale the score by the node's centrality")
@@ -190,12 +202,12 @@ class DownstreamConfig(Checked):
         "features: no LICAP; embeddings: as in the paper; or both side by side",
         ["features", "embeddings", "features+embeddings"],
     )
-    lr: float = real(0.005, "learning rate of Adam", above=0.0)
-    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0)
+    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
     clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(400, "length of the stage", at_least=1)
-    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1)
+    max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=_LONGEST)
+    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1, at_most=_LONGEST)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=_LONGEST)
     monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"])
     geni: GENIConfig = part(GENIConfig)
 
@@ -208,7 +220,10 @@ class RuntimeConfig(Checked):
     dtype: str = choice("float32", "precision of models and features", ["float32", "float64"])
     backend: str = choice("auto", "attention backend; auto: the fastest here", ["auto", "torch", "dgl"])
     threads: int | None = whole(
-        None, "CPU threads; null: all cores. Another count can change the last digits", at_least=1
+        None,
+        "CPU threads; null: all cores. Another count can change the last digits",
+        at_least=1,
+        at_most=_MOST_THREADS,
     )
 
 
@@ -278,11 +293,10 @@ def config_values(document: YamlDocument) -> dict[str, object]:
         flat = flatten(document.data)
     except ConfigError as error:
         raise ConfigError(_placed(problem, document, {}) for problem in error.problems) from None
-    preset = flat.pop("preset", None)
-    if preset is None:
+    if "preset" not in flat:
         return flat
     try:
-        return preset_values(preset) | flat
+        return preset_values(flat.pop("preset")) | flat
     except ValueError as error:
         raise ConfigError(f"{document.where(('preset',))}: preset: {error}") from None
 
@@ -312,6 +326,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrialConfig:
     document = read_yaml(path)
     values = config_values(document)
     given = parse_overrides(overrides)
+    if "preset" in given:
+        raise ConfigError("--set preset: a preset is named in the file. Write preset: NAME there.")
     try:
         return config_from(values | given)
     except ConfigError as error:

@@ -5,6 +5,8 @@ Exit codes: 0 done; 1 a fault of the program (with traceback); 2 something the u
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
 import threading
@@ -12,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TextIO
 
-from licap.errors import LicapError
+from licap.errors import LicapError, StoreError
 
 
 @dataclass
@@ -27,18 +30,42 @@ class ExitStatus:
 def exit_status() -> Iterator[ExitStatus]:
     """Turns the errors of a command's body into a message and an exit code."""
     status = ExitStatus()
+    _write_what_the_terminal_can()
     try:
         yield status
     except LicapError as error:
-        sys.stderr.write(f"error: {error}\n")
+        tell(f"error: {error}")
         status.code = 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+    except MemoryError as error:
+        tell(f"error: more memory is needed than there is ({error or 'no details'}). Give smaller data or widths.")
+        status.code = 2
+    except KeyboardInterrupt as error:
+        tell(f"interrupted: {error}" if error.args else "interrupted")
         status.code = 130
     except BrokenPipeError:
         # The reader of a pipe went away (`… | head`): nothing is left to say, and nobody to say it to.
-        sys.stderr.close()
+        for stream in (sys.stdout, sys.stderr):
+            _discard(stream)
         status.code = 0
+
+
+def _write_what_the_terminal_can() -> None:
+    """A character that stdout's encoding lacks is shown as `?`, as stderr does: it must not end a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Sends what a stream still holds nowhere: Python would try to write it at its end, and complain."""
+    if stream is None:
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        # A stream without a file, such as one that a test put there.
+        return
 
 
 @contextmanager
@@ -75,6 +102,23 @@ def _asking_signals() -> tuple[signal.Signals, ...]:
 
 
 def say(text: str = "") -> None:
-    """Prints a line of a command's result to stdout."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Prints a line of a command's result to stdout, if there is one. Raises: StoreError where it cannot be written."""
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard(sys.stdout)
+        raise StoreError(f"stdout: cannot be written ({error.strerror or error}). Send it elsewhere.") from None
+
+
+def tell(text: str) -> None:
+    """Prints a line about progress or trouble to stderr, if there is one."""
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    # None: a program started without the stream.
+    if stream is not None:
+        stream.write(f"{text}\n")
+        stream.flush()

@@ -19,12 +19,16 @@ import numpy as np
 
 from licap.checkpoint import load_checkpoint, save_checkpoint
 from licap.config import TrialConfig
-from licap.console import stop_signals
+from licap.console import stop_signals, tell
 from licap.datasets.dataset import Dataset
-from licap.files import write_atomically, write_text_atomically
+from licap.errors import StoreError
+from licap.files import remove_file, write_atomically, write_text_atomically
 from licap.trial import Report, Trial
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
+_CHECKPOINT, _METRICS, _PREDICTIONS, _EMBEDDINGS = "checkpoint.pt", "metrics.json", "predictions.csv", "embeddings.npy"
+# The largest log label whose raw score a float holds.
+_LARGEST_LOG = 709.0
 SPLITS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
@@ -48,51 +52,80 @@ def run_folds(
 ) -> list[FoldResult]:
     """Runs each fold and writes its files; with several folds, each has a folder of its own below `out`.
 
-    Raises: DataError, ConfigError, DivergedError from the trial; StoreError where files cannot be written.
+    Nothing is written before the first fold's trial has found config, data and checkpoint to be right.
+    Raises: DataError, ConfigError, DivergedError from the trial; StoreError where files cannot be written, or where a
+    checkpoint to resume belongs to something else; KeyboardInterrupt after a checkpoint.
     """
-    write_text_atomically(out / "config.yaml", config.to_yaml())
-    results = []
+    results: list[FoldResult] = []
     for fold in folds:
         folder = out if len(folds) == 1 else out / f"fold-{fold}"
-        results.append(run_fold(replace(config, fold=fold), dataset, folder=folder, resume=resume, watch=watch))
-    write_text_atomically(out / "metrics.json", json.dumps(summary(config, dataset, results), indent=2) + "\n")
+        trial = _prepared(replace(config, fold=fold), dataset, folder / _CHECKPOINT, resume=resume)
+        if not results:
+            # What an earlier run left would contradict the new config.
+            remove_file(out / _METRICS)
+            write_text_atomically(out / "config.yaml", config.to_yaml())
+        results.append(_run_fold(trial, dataset, folder=folder, watch=watch))
+    write_text_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
     return results
 
 
-def run_fold(
-    config: TrialConfig, dataset: Dataset, *, folder: Path, resume: bool, watch: Callable[[int, Report], None]
-) -> FoldResult:
-    """Runs one fold to its end, from its checkpoint where asked, and writes predictions and embeddings."""
+def _prepared(config: TrialConfig, dataset: Dataset, checkpoint: Path, *, resume: bool) -> Trial:
+    """The trial at its start, or where its checkpoint was taken.
+
+    Raises: StoreError naming the checkpoint where it belongs to something else; DataError where it is damaged.
+    """
     trial = Trial(config, dataset=dataset)
-    checkpoint = folder / "checkpoint.pt"
-    if resume and checkpoint.exists():
-        trial.load_state_dict(load_checkpoint(checkpoint))
-    _train(trial, checkpoint, lambda report: watch(config.fold, report))
+    if not resume:
+        return trial
+    if not checkpoint.exists():
+        tell(f"{checkpoint}: not there yet; starting afresh")
+        return trial
+    state = load_checkpoint(checkpoint)
+    try:
+        trial.load_state_dict(state)
+    except StoreError as error:
+        raise StoreError(f"{checkpoint}: {error}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise StoreError(
+            f"{checkpoint}: holds a state that does not fit this program ({type(error).__name__}). "
+            "Start anew without --resume."
+        ) from None
+    return trial
+
+
+def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[int, Report], None]) -> FoldResult:
+    """Runs one fold to its end and writes predictions and embeddings."""
+    fold = trial.config.fold
+    for name in (_PREDICTIONS, _EMBEDDINGS):
+        remove_file(folder / name)
+    _train(trial, folder / _CHECKPOINT, lambda report: watch(fold, report))
     metrics: dict[str, Mapping[str, float]] = {split: trial.evaluate(split) for split in SPLITS}
-    write_text_atomically(folder / "predictions.csv", predictions_csv(trial, dataset))
+    write_text_atomically(folder / _PREDICTIONS, predictions_csv(trial, dataset))
     embeddings = trial.embeddings()
     if embeddings is not None:
-        write_atomically(folder / "embeddings.npy", lambda file: np.save(file, embeddings, allow_pickle=False))
-    return FoldResult(config.fold, metrics, tuple(trial.notes))
+        write_atomically(folder / _EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))
+    return FoldResult(fold, metrics, tuple(trial.notes))
 
 
 def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> None:
     """Steps to the end, with a checkpoint every few seconds and at the end.
 
     Raises: KeyboardInterrupt after a checkpoint, where Ctrl-C asked for it: never inside an epoch, whose half-done
-    state could not be resumed exactly.
+    state could not be resumed exactly. A second Ctrl-C breaks off at once.
     """
     asked = threading.Event()
     saved = time.monotonic()
     with stop_signals(asked.set):
         for report in trial:
             watch(report)
-            if asked.is_set() or time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+            if asked.is_set():
+                break
+            if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 save_checkpoint(checkpoint, trial.state_dict())
                 saved = time.monotonic()
-            if asked.is_set():
-                raise KeyboardInterrupt
         save_checkpoint(checkpoint, trial.state_dict())
+    if asked.is_set():
+        raise KeyboardInterrupt(f"{checkpoint} is kept; go on with the same command and --resume")
 
 
 def predictions_csv(trial: Trial, dataset: Dataset) -> str:
@@ -104,7 +137,7 @@ def predictions_csv(trial: Trial, dataset: Dataset) -> str:
     places = np.full(dataset.graph.num_nodes, "unlabelled", dtype=object)
     for name, nodes in (("train", split.train), ("val", split.val), ("test", split.test)):
         places[nodes] = name
-    predicted = np.expm1(np.asarray(trial.predictions(), dtype=np.float64))
+    predicted = np.expm1(np.minimum(trial.predictions(), _LARGEST_LOG))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["node", "name", "true", "predicted", "split"])

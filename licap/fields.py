@@ -21,6 +21,7 @@ from licap.errors import ConfigError, Problem
 
 Scalar = float | int | bool | str | None
 T = TypeVar("T")
+_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class FieldSpec:
             raise ValueError(f"must be {self.expectation()} (got nothing)")
         parsed = _PARSERS[self.kind](value)
         if parsed is None or not self._allows(parsed):
-            raise ValueError(f"must be {self.expectation()} (got {value!r}){self._suggestion(value)}")
+            raise ValueError(f"must be {self.expectation()} (got {_shown(value)}){self._suggestion(value)}")
         return typing.cast(Scalar, parsed)
 
     def _allows(self, value: Any) -> bool:
@@ -112,7 +113,22 @@ def _parse_flag(value: object) -> bool | None:
 
 
 def _parse_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and "\0" not in value else None
+
+
+def _shown(value: object) -> str:
+    """A value as messages show it: Python's spelling, shortened."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python does not write out a whole number of thousands of digits.
+        return "a number of more digits than can be shown"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The first 80 characters, for messages."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 _PARSERS: Mapping[type, Any] = {float: _parse_real, int: _parse_whole, bool: _parse_flag, str: _parse_text}

@@ -36,6 +36,29 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def remove_file(path: Path) -> None:
+    """Removes a file that may be absent. Raises: StoreError where that is not possible."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be replaced ({error.strerror or error}). Check folder and rights.") from None
+
+
+def check_writable(folder: Path, remedy: str) -> None:
+    """Finds out, before long work, whether files can be made in a folder that need not exist yet; makes nothing.
+
+    Raises: StoreError, which ends with `remedy`.
+    """
+    try:
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror or error}). {remedy}") from None
+
+
 def write_text_atomically(path: Path, text: str) -> None:
     """`write_atomically` for UTF-8 text. Raises: StoreError."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))

@@ -163,7 +163,8 @@ def _length_bounds(t: NDArray[np.float32], bins: BinsConfig) -> NDArray[np.float
             f"{_MOST_BINS} bins. Raise pretrain.bins.length."
         )
     # In float32 like the labels: a label that sits on a bound must compare equal to it.
-    bounds = (np.arange(int(largest / bins.length) + 3) * bins.length).astype(np.float32)
+    with np.errstate(over="ignore"):
+        bounds = (np.arange(int(largest / bins.length) + 3) * bins.length).astype(np.float32)
     return bounds[1 : 1 + int(np.count_nonzero(bounds < t.max()))]
 
 

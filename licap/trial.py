@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -19,12 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from licap.config import TrialConfig
+from licap.config import RuntimeConfig, TrialConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.downstream import STAGE as DOWNSTREAM
 from licap.downstream import Best, Downstream
 from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, StoreError
+from licap.fields import shortened
 from licap.metrics import evaluate
 from licap.metrics import notes as metric_notes
 from licap.models import build_encoder, build_model
@@ -69,8 +72,7 @@ class Trial:
 
     def __init__(self, config: TrialConfig, *, dataset: Dataset | None = None) -> None:
         self.config = config
-        self._device = checked_device(config.runtime.device)
-        resolve_backend(config.runtime.backend, self._device)
+        self._device = check_machine(config.runtime)
         self._dtype = {"float32": torch.float32, "float64": torch.float64}[config.runtime.dtype]
         set_threads(config.runtime.threads)
         data = dataset if dataset is not None else load_dataset(config.data)
@@ -92,7 +94,8 @@ class Trial:
         self._randomness = Randomness(stage_seed(config.seed, PRETRAIN))
         self._diverged: DivergedError | None = None
         if config.downstream.input != "features":
-            self._begin_pretraining(self._sample())
+            with memory_in_words():
+                self._begin_pretraining(self._sample())
 
     def __iter__(self) -> Iterator[Report]:
         return self
@@ -102,7 +105,8 @@ class Trial:
             raise self._diverged
         set_threads(self.config.runtime.threads)
         try:
-            return self._advance()
+            with memory_in_words():
+                return self._advance()
         except DivergedError as error:
             self._diverged = error
             raise
@@ -307,11 +311,33 @@ class Trial:
         return digest.hexdigest()
 
 
+def check_machine(runtime: RuntimeConfig) -> torch.device:
+    """The device that a trial will use. Raises: DeviceError where this machine lacks it, or the backend."""
+    device = checked_device(runtime.device)
+    resolve_backend(runtime.backend, device)
+    return device
+
+
+@contextmanager
+def memory_in_words() -> Iterator[None]:
+    """Raises: ConfigError in place of torch's and numpy's errors about memory that cannot be had."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # On the CPU torch has no class for it.
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            "the trial needs more memory than the device has. Lower heads and widths (pretrain.heads, pretrain.hidden, "
+            "pretrain.out_dim, downstream.geni.heads), give narrower features, or use another device."
+        ) from None
+
+
 def checked_device(name: str) -> torch.device:
     """The device of `runtime.device`. Raises: DeviceError where it is unknown, or not on this machine."""
-    kind, colon, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (kind == "cpu" and colon) or (colon and not number.isdecimal()):
-        raise DeviceError(f"runtime.device: unknown device {name!r}. Give cpu, cuda or cuda:N.")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
+        raise DeviceError(f"runtime.device: unknown device {shortened(name)!r}. Give cpu, cuda or cuda:N.")
+    kind, _, number = name.partition(":")
     if kind == "cuda":
         there = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= there:

@@ -18,6 +18,7 @@ from licap.errors import ConfigError
 Path_ = tuple[str | int, ...]
 
 _MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
 # Aliases of aliases can blow a small file up; no config is near this.
 _MOST_VISITS = 100_000
 
@@ -66,8 +67,11 @@ def read_yaml(path: Path) -> YamlDocument:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text. Save the file as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read ({reason}). Check the path and its rights.") from None
     return parse_yaml(text, str(path))
 
 
@@ -85,7 +89,7 @@ def parse_yaml(text: str, source: str) -> YamlDocument:
     except RecursionError:
         raise ConfigError(f"{source}: lists or mappings stand too deep in each other. Flatten them.") from None
     except ValueError as error:
-        raise ConfigError(f"{source}: a value cannot be read ({error}).") from None
+        raise ConfigError(f"{source}: a value cannot be read ({error}). Write it in another way.") from None
     if outline.problems:
         raise ConfigError(outline.problems)
     if not isinstance(data, dict):
@@ -109,7 +113,8 @@ def write_yaml(data: Mapping[str, Any]) -> str:
 def _syntax(error: yaml.YAMLError, source: str) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"{source}:{mark.line + 1}" if mark else source
-    return f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}. Check indentation and quotes there."
+    what = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"{place}: not valid YAML: {what}. Check indentation and quotes there."
 
 
 @dataclass
@@ -143,8 +148,8 @@ class _Outline:
         # What `<<` brings comes first, so that the mapping's own keys have their own lines.
         for key_node, value_node in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(f"{self.source}:{line}: a key must be plain text.")
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (_TEXT, _MERGE):
+                self.problems.append(f"{self.source}:{line}: a key must be plain text. Write its name.")
                 continue
             key = key_node.value
             if key in first:

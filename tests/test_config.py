@@ -51,7 +51,7 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     assert refusal(tmp_path, text, "fold=9").splitlines() == [
         "trial.yaml:1: seed: must be a whole number at least 0 and at most 4294967295 (got -1).",
         "trial.yaml:3: pretrain.imp_ratio: must be a number above 0 and below 1 (got 1.5).",
-        "trial.yaml:4: pretrain.lr: must be a number above 0 (got 'fast').",
+        "trial.yaml:4: pretrain.lr: must be a number above 0 and at most 1e+30 (got 'fast').",
         "trial.yaml:6: pretrain.bins.knd: unknown key; did you mean pretrain.bins.kind?",
         "trial.yaml:8: downstream.model: must be one of geni (got 'genni'); did you mean geni?",
         "--set: fold: must be a whole number at least 0 and at most 4 (got 9).",

@@ -130,7 +130,7 @@ def test_two_documents_in_one_file_are_refused() -> None:
 
 
 def test_a_key_that_is_no_text_is_refused() -> None:
-    assert refusal("? [a, b]\n: 1\n") == "a.yaml:1: a key must be plain text."
+    assert refusal("? [a, b]\n: 1\n") == "a.yaml:1: a key must be plain text. Write its name."
 
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 1_500, "a: " + "{b: " * 1_500, "a: " + "[" * 1_200 + "]" * 1_200])

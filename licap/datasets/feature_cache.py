@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from licap.errors import StoreError
-from licap.files import write_atomically
+from licap.files import check_writable, write_atomically
 
 _LOG = logging.getLogger(__name__)
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -37,7 +35,7 @@ def cached(folder: Path, key: str, compute: Callable[[], NDArray[Any]]) -> NDArr
         pass
     except (OSError, ValueError, EOFError) as error:
         _LOG.warning("%s: damaged (%s); computing these features again.", path, error)
-    _check_writable(folder)
+    check_writable(folder, "Set data.cache to a folder that you may write to.")
     array = np.ascontiguousarray(compute())
     write_atomically(path, lambda file: file.write(_encode(array)))
     return array
@@ -61,15 +59,3 @@ def _encode(array: NDArray[Any]) -> bytes:
     np.save(buffer, array, allow_pickle=False)
     body = buffer.getvalue()
     return body + hashlib.sha256(body).digest()
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: computed features cannot be kept there ({error.strerror or error}). "
-            "Set data.cache to a folder that you may write to."
-        ) from None

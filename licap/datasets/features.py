@@ -78,8 +78,9 @@ def _semantic(raw: RawGraph, config: DataConfig, progress: Progress) -> Features
     texts = node_texts(raw)
     if texts is None:
         raise DataError(
-            f"{raw.name}: data.features is {config.features}, but the data set brings neither semantic features nor "
-            "texts to make them from. Give data.semantic_file, add descriptions, or set data.features to struct."
+            f"{config.path or raw.name}: data.features is {config.features}, but the data set brings neither "
+            "semantic features nor texts to make them from. Give data.semantic_file, add descriptions, or set "
+            "data.features to struct."
         )
     order = NameOrder.of(raw.names)
     sorted_texts = [texts[node] for node in order.nodes]

@@ -95,7 +95,7 @@ def test_a_large_clean_data_set_gives_no_warning() -> None:
 
 def test_the_generated_graph_is_reported_without_a_path() -> None:
     report = inspect_text(load_raw(DataConfig()))
-    assert count(report, "nodes") == "1,200"
+    assert count(report, "nodes") == f"{DataConfig().synthetic.num_nodes:,}"
     assert "most frequent relations" in report
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from search.tracking import tracking_uri
+from search.tracking.store import open_client
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 SMALL = """\
@@ -79,9 +82,12 @@ class Workplace:
 
 def make_workplace(folder: Path) -> Workplace:
     """A folder with the small space, and an environment that tries to lead astray."""
+    long = folder.parent / f"{folder.name}-a-temporary-folder-too-long-for-the-sockets-of-ray" / ("x" * 60)
+    long.mkdir(parents=True)
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(long),
         # Leftovers of another instance: a search without --ray-address must not follow them.
         "RAY_ADDRESS": "127.0.0.1:1",
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
@@ -95,6 +101,14 @@ def make_workplace(folder: Path) -> Workplace:
 def workplace(tmp_path: Path) -> Workplace:
     """A fresh folder for one test."""
     return make_workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database without a run: making its tables takes seconds, a copy none."""
+    root = tmp_path_factory.mktemp("database")
+    open_client(tracking_uri(root, None))
+    return root / "mlflow.db"
 
 
 @dataclass(frozen=True)

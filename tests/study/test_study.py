@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,26 @@ def test_a_free_name_is_the_stem_or_the_stem_with_a_number(tmp_path: Path) -> No
         Study.create(tmp_path, name, "").close()
         with pytest.raises(StoreError, match="exists already"):
             Study.check_new(tmp_path, name)
+
+
+def test_who_looks_for_a_free_name_at_the_same_moment_gets_another_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        studies = list(pool.map(lambda _: Study.create_free(tmp_path, "fb15k", ""), range(8)))
+    assert sorted(study.name for study in studies) == ["fb15k", *(f"fb15k-{number}" for number in range(2, 9))]
+    for study in studies:
+        study.close()
+
+
+def test_a_long_name_stays_within_the_limit_when_it_gets_a_number(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Study.create_free(tmp_path, "x" * 100, "") as study:
+            assert len(study.name) == 100
+
+
+def test_a_root_below_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match="--root"):
+        Study.check_new(tmp_path / "file" / "mlruns", "s")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "/x", "a/b", ".hidden", "-x", "a b", "ä", "a\n", "x" * 101])
