@@ -26,6 +26,8 @@ from licap.fields import nearest
 Values = NDArray[np.float64]
 
 CUTOFFS = (20, 50, 100, 200)
+# How a note begins that says that ranks are undefined.
+_UNDEFINED = "ranks undefined: "
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,21 @@ def evaluate(true: ArrayLike, predicted: ArrayLike, names: Iterable[str] = tuple
     return {name: METRICS[name].compute(a, b) for name in names}
 
 
+def says_nothing(note: str) -> bool:
+    """Whether a note of `notes` says that ranks were undefined: a trial with it is no candidate for the best."""
+    return note.startswith(_UNDEFINED)
+
+
 def notes(true: ArrayLike, predicted: ArrayLike, names: Iterable[str] = tuple(METRICS)) -> tuple[str, ...]:
     """What a reader must know about values of `evaluate` on the same arrays; mostly nothing. Raises: as `evaluate`."""
     a, b = _checked(true, predicted)
     asked = [METRICS[name] for name in names]
     found = []
-    for what, values in (("predictions", b), ("labels", a)):
+    for what, values in (("all predictions", b), ("all labels", a)):
         if values.min() == values.max():
-            found.append(f"all {what} are equal: Spearman is set to its worst value, -1; NDCG and Overlap say nothing")
+            found.append(
+                f"{_UNDEFINED}{what} are equal. Spearman is set to its worst value, -1; NDCG and Overlap say nothing"
+            )
     capped = [each.label for each in asked if each.cutoff is not None and each.cutoff > a.size]
     if capped:
         found.append(f"k is capped at the number of nodes, {a.size}: {', '.join(capped)}")

@@ -95,7 +95,7 @@ class Trial:
         self._diverged: DivergedError | None = None
         if config.downstream.input != "features":
             with memory_in_words():
-                self._begin_pretraining(self._sample())
+                self._begin_pretraining(contrastive_sample(self.config, self._dataset))
 
     def __iter__(self) -> Iterator[Report]:
         return self
@@ -175,7 +175,7 @@ class Trial:
             _existing(self._downstream).load_state_dict(state["downstream"])
         elif state["pretraining"] is not None:
             if self._pretraining is None:
-                self._begin_pretraining(self._sample())
+                self._begin_pretraining(contrastive_sample(self.config, self._dataset))
             _existing(self._pretraining).load_state_dict(state["pretraining"])
         self._randomness.load_state_dict(state["randomness"])
 
@@ -207,11 +207,6 @@ class Trial:
             asked=self._ids(self.split.val),
             penalty=own.probe_ridge,
         )
-
-    def _sample(self) -> HierarchicalSample:
-        config, valid = self.config, self._dataset.valid
-        folds = [make_split(valid, fold=fold, seed=config.split_seed) for fold in range(config.fold + 1)]
-        return sample_fold(self._labels, [fold.train for fold in folds], config.pretrain)
 
     def _pretrain(self) -> Report:
         stage = _existing(self._pretraining)
@@ -309,6 +304,15 @@ class Trial:
         digest.update(self._dataset.fingerprint.encode("utf-8"))
         digest.update(np.ascontiguousarray(self._dataset.features[self.config.data.features]).data)
         return digest.hexdigest()
+
+
+def contrastive_sample(config: TrialConfig, dataset: Dataset) -> HierarchicalSample:
+    """What pretraining contrasts on the config's fold.
+
+    Raises: DataError where the labels leave nothing to contrast, or fewer top nodes than bins; names the key to change.
+    """
+    folds = [make_split(dataset.valid, fold=fold, seed=config.split_seed) for fold in range(config.fold + 1)]
+    return sample_fold(transform_labels(dataset.importance), [fold.train for fold in folds], config.pretrain)
 
 
 def check_machine(runtime: RuntimeConfig) -> torch.device:

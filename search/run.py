@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from licap.console import exit_status, say
-from licap.errors import StoreError
+from licap.console import exit_status, say, tell
+from licap.errors import ConfigError, StoreError
 from search.space import SearchSpace, describe
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         study_name=options.study,
         tracking=options.tracking_uri,
         ray_address=options.ray_address,
-        progress=lambda text: print(text, file=sys.stderr, flush=True),  # noqa: T201 - a door may speak
+        progress=tell,
     )
     show = outcome_json if options.json else outcome_text
     say(
@@ -96,13 +96,21 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
             f"runs are missing in the tracking store. {' '.join(outcome.store_errors)} "
             f"The study {outcome.study} itself is whole: its record does not need that store."
         )
-    return 1 if all_crashed(outcome.trials) else 0
+    return exit_code(outcome.trials)
 
 
-def all_crashed(trials: Sequence[TrialRecord]) -> bool:
-    """Whether nothing came of a search because its workers died, each time: a fault of the program or the machine."""
+def exit_code(trials: Sequence[TrialRecord]) -> int:
+    """0, unless nothing came of the search because every trial that ended failed.
+
+    1 where all workers died: a fault of the program or the machine. Raises: ConfigError for other failures.
+    """
     ended = [trial for trial in trials if trial.state != "interrupted"]
-    return bool(ended) and all(trial.failure == "crashed" for trial in ended)
+    if not ended or any(trial.state != "failed" for trial in ended):
+        return 0
+    if all(trial.failure == "crashed" for trial in ended):
+        return 1
+    reasons = dict.fromkeys(trial.message for trial in ended if trial.failure != "crashed")
+    raise ConfigError(f"every trial failed. {reason}" for reason in reasons)
 
 
 if __name__ == "__main__":

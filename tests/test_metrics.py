@@ -137,8 +137,8 @@ def test_there_is_nothing_to_note_about_ordinary_predictions() -> None:
 
 def test_notes_flag_what_is_constant() -> None:
     ramp, flat = np.arange(300.0), np.ones(300)
-    assert [note.split(":")[0] for note in notes(ramp, flat)] == ["all predictions are equal"]
-    assert [note.split(":")[0] for note in notes(flat, ramp)] == ["all labels are equal"]
+    assert [note.split(".")[0] for note in notes(ramp, flat)] == ["ranks undefined: all predictions are equal"]
+    assert [note.split(".")[0] for note in notes(flat, ramp)] == ["ranks undefined: all labels are equal"]
 
 
 def test_notes_name_capped_cutoffs_and_overlaps_that_are_trivially_one() -> None:

@@ -11,8 +11,9 @@ from licap.config import DataConfig, config_from
 from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
+from licap.errors import ConfigError, DataError
 from licap.files import write_file_atomically
-from licap.trial import checked_device
+from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
 from search.engine.messages import Interruption
@@ -63,6 +64,7 @@ def run_search(
     preflight(uri)
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
+    check_against_data(space, dataset, data_config)
     bytes_needed = 2 * size_of(dataset) + _STORE_MARGIN
     interruption = Interruption()
     watch = watch_for(space)
@@ -104,8 +106,22 @@ def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
         return Machine(0, 0)
     machine = this_machine(look_for_gpus=space.resources.gpus > 0)
     check_resources(space, [machine], where="this machine")
-    checked_device(str(space.base["runtime.device"]))
+    check_machine(config_from(space.base).runtime)
     return machine
+
+
+def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataConfig) -> None:
+    """Refuses a space at whose edges this data set leaves nothing to contrast. Raises: ConfigError with every edge."""
+    problems: dict[str, str] = {}
+    for words, config in space.edge_configs():
+        if config.downstream.input == "features" or config.data != data_config:
+            continue
+        try:
+            contrastive_sample(config, dataset)
+        except DataError as error:
+            problems.setdefault(str(error), f"{space.source}: at {words}: {error}")
+    if problems:
+        raise ConfigError(problems.values())
 
 
 def _new_study(space: SearchSpace, root: Path, name: str | None) -> Study:

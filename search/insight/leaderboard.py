@@ -11,12 +11,10 @@ from typing import overload
 from licap.config import TrialConfig
 from licap.errors import StoreError
 from licap.fields import Scalar
-from licap.metrics import Metric
+from licap.metrics import Metric, says_nothing
 from search.space import SearchSpace
 from search.study import TrialRecord
 
-# As `licap.metrics.notes` says it. Such a trial tells no node from another, whatever its value is.
-_CONSTANT = "all predictions are equal"
 _ORDER = ("complete", "running", "interrupted", "pruned", "failed")
 
 
@@ -115,7 +113,7 @@ def _row(trial: TrialRecord, metric: Metric) -> Row:
 
 
 def _comparable(row: Row) -> bool:
-    return row.state == "complete" and row.value is not None and not any(_CONSTANT in note for note in row.notes)
+    return row.state == "complete" and row.value is not None and not any(says_nothing(note) for note in row.notes)
 
 
 def _order(row: Row, metric: Metric) -> tuple[bool, tuple[bool, float], int, int]:

@@ -84,25 +84,41 @@ def _sentence(problem: Problem, path: Path_, candidate: _Candidate) -> str:
 def _candidates(
     parameters: Sequence[Parameter], base: Values, starting_points: Mapping[int, Values]
 ) -> Iterator[_Candidate]:
-    """The usual point, starting points, every extreme, pairs of extremes, all low and all high."""
-    by_name = {parameter.name: parameter for parameter in parameters}
-    usual = {p.name: base[p.name] if p.contains(base[p.name]) else p.extremes()[0] for p in parameters}
+    """The edges, pairs of extremes, all low and all high."""
+    yield from _edges(parameters, base, starting_points)
+    for a, b in combinations(parameters, 2):
+        if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:
+            for first, second in product(a.extremes(), b.extremes()):
+                yield _Candidate(_moved(parameters, base, {a.name: first, b.name: second}), (a.name, b.name))
+    for end in (0, -1):
+        yield _Candidate(_moved(parameters, base, {each.name: each.extremes()[end] for each in parameters}))
 
-    def moved(values: Values) -> dict[str, Scalar]:
-        point = dict(usual)
-        for name in values:
-            point |= {ancestor: allowed[0] for ancestor, allowed in requirements(name, by_name).items() if allowed}
-        return point | dict(values)
 
-    yield _Candidate(usual)
+def edges(
+    parameters: Sequence[Parameter], base: Values, starting_points: Sequence[Values]
+) -> Iterator[tuple[str, Values]]:
+    """The usual point, each starting point and each extreme alone, with words that say which it is."""
+    for candidate in _edges(parameters, base, dict(enumerate(starting_points))):
+        varied = ", ".join(f"{name} = {shown(candidate.values[name])}" for name in candidate.varied)
+        start = f"starting point {int(candidate.path[1]) + 1}" if candidate.path else ""
+        yield varied or start or "the usual values", candidate.values
+
+
+def _edges(
+    parameters: Sequence[Parameter], base: Values, starting_points: Mapping[int, Values]
+) -> Iterator[_Candidate]:
+    yield _Candidate(_moved(parameters, base, {}))
     for index, point in starting_points.items():
         yield _Candidate(point, path=("start", index))
     for parameter in parameters:
         for value in parameter.extremes():
-            yield _Candidate(moved({parameter.name: value}), (parameter.name,))
-    for a, b in combinations(parameters, 2):
-        if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:
-            for first, second in product(a.extremes(), b.extremes()):
-                yield _Candidate(moved({a.name: first, b.name: second}), (a.name, b.name))
-    for end in (0, -1):
-        yield _Candidate(moved({parameter.name: parameter.extremes()[end] for parameter in parameters}))
+            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,))
+
+
+def _moved(parameters: Sequence[Parameter], base: Values, values: Values) -> dict[str, Scalar]:
+    """The usual point with some values changed, and their ancestors so that they count."""
+    by_name = {parameter.name: parameter for parameter in parameters}
+    point = {p.name: base[p.name] if p.contains(base[p.name]) else p.extremes()[0] for p in parameters}
+    for name in values:
+        point |= {ancestor: allowed[0] for ancestor, allowed in requirements(name, by_name).items() if allowed}
+    return point | dict(values)

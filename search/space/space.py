@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from licap.metrics import Metric
 from licap.yaml_file import parse_yaml, read_yaml, write_yaml
 from search.space import rungs
 from search.space.conditions import active
-from search.space.corners import build_config
+from search.space.corners import build_config, edges
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 
@@ -101,6 +101,11 @@ class SearchSpace:
         if config.runtime.threads is not None:
             return config
         return config.with_values({"runtime.threads": self.resources.threads})
+
+    def edge_configs(self) -> Iterator[tuple[str, TrialConfig]]:
+        """Configs at the edges of the space, each with its words: usual values, starting points, each extreme alone."""
+        for words, values in edges(self.parameters, self.base, self.starting_points):
+            yield words, self.config_for(values)
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
         """Draws a point: a value for every parameter that counts."""

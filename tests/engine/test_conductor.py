@@ -35,7 +35,7 @@ pruner: {{name: asha, grace: 2, reduction: 2}}
 trials: 4
 report_every: 2
 """
-CONSTANT = "all predictions are equal: Spearman is set to its worst value, -1"
+CONSTANT = "ranks undefined: all predictions are equal. Spearman is set to its worst value, -1"
 
 
 @dataclass
