@@ -3,7 +3,6 @@
     ROOT/studies/NAME/
       space.yaml       the resolved space
       record.jsonl     every proposal, report, decision and end, appended before it is acted on
-      checkpoints/N/   what trial N needs to go on
       leaderboard.csv  all trials and values, once the search has ended
       plots/           pictures of them (see `search.insight.plots`)
       lock             who writes
@@ -28,7 +27,7 @@ from licap.files import write_atomically
 from search.study.events import Event, Opened, encode
 from search.study.lock import Lock, Owner, owner_of
 from search.study.record import RECORD_FILE, RecordWriter, header, read_record
-from search.study.trials import TrialRecord, changed
+from search.study.trials import TrialHistory, TrialRecord
 
 SPACE_FILE = "space.yaml"
 _MAX_NAME = 100
@@ -47,7 +46,7 @@ class Study:
         self.name = folder.name
         self._lock, self._writer = lock, writer
         self._events: list[Event] = []
-        self._trials: dict[int, TrialRecord] = {}
+        self._trials = TrialHistory()
 
     @classmethod
     def create(cls, root: Path, name: str, space_yaml: str) -> Study:
@@ -71,7 +70,7 @@ class Study:
                 lock.release()
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        study._keep(opened, None)
+        study._keep(opened)
         return study
 
     @classmethod
@@ -147,15 +146,11 @@ class Study:
 
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials, by number."""
-        return tuple(self._trials[number] for number in sorted(self._trials))
+        return tuple(self._trials)
 
     def trial(self, number: int) -> TrialRecord:
         """One trial. Raises: KeyError if it was never proposed."""
         return self._trials[number]
-
-    def checkpoint_folder(self, trial: int) -> Path:
-        """Where trial number `trial` keeps its checkpoints; whoever writes one makes the folder."""
-        return self.folder / "checkpoints" / str(trial)
 
     def append(self, event: Event) -> None:
         """Writes an event to the record; act on it only afterwards.
@@ -165,9 +160,9 @@ class Study:
         """
         if self._writer is None:
             raise RuntimeError(f"study {self.name} is open for reading only")
-        trial = changed(self._trials, event)
+        self._trials.check(event)
         self._writer.append(event, time.time())
-        self._keep(event, trial)
+        self._keep(event)
 
     def close(self) -> None:
         """Closes the record and gives the lock back."""
@@ -187,12 +182,12 @@ class Study:
         self.close()
 
     def _take(self, event: Event) -> None:
-        self._keep(event, changed(self._trials, event))
+        self._trials.check(event)
+        self._keep(event)
 
-    def _keep(self, event: Event, trial: TrialRecord | None) -> None:
+    def _keep(self, event: Event) -> None:
         self._events.append(event)
-        if trial is not None:
-            self._trials[trial.number] = trial
+        self._trials.take(event)
 
 
 def _folder(root: Path, name: str) -> Path:

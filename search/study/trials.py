@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from licap.fields import Scalar
@@ -29,7 +29,6 @@ class TrialRecord:
     reports: tuple[Reported, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float | None = None
-    stopped_at: int | None = None
 
     @property
     def budget(self) -> int:
@@ -41,43 +40,52 @@ class TrialRecord:
         return self.reports[-1].metrics if self.reports else {}
 
     def final(self, metric: str) -> float | None:
-        """`val.METRIC` of the last report, which is the best so far by construction; None if missing or not finite."""
+        """`val.METRIC` of the last report: that of the best epoch. None if missing or not finite."""
         value = self.metrics().get(f"val.{metric}")
         return value if value is not None and math.isfinite(value) else None
 
 
-def changed(trials: Mapping[int, TrialRecord], event: Event) -> TrialRecord | None:
-    """The trial that an event changes, as it is after the event; None for events of the study.
+class TrialHistory:
+    """All trials of a record, taken event by event; a report costs the same however many there were."""
 
-    Raises: ValueError for an event that cannot follow the earlier ones: of a trial that was never proposed, or was
-    proposed before.
-    """
-    if isinstance(event, Proposed):
-        if event.trial in trials:
-            raise ValueError(f"trial {event.trial} is proposed twice")
-        return TrialRecord(number=event.trial, values=event.values, starting_point=event.starting_point)
-    if not isinstance(event, (Reported, Decided, Ended)):
-        return None
-    if event.trial not in trials:
-        raise ValueError(f"trial {event.trial} was never proposed")
-    trial = trials[event.trial]
-    if isinstance(event, Reported):
-        return _with_report(trial, event)
-    if isinstance(event, Decided):
-        return replace(trial, stopped_at=event.budget)
-    return _ended(trial, event)
+    def __init__(self) -> None:
+        self._trials: dict[int, TrialRecord] = {}
+        self._reports: dict[int, dict[int, Reported]] = {}
 
+    def __iter__(self) -> Iterator[TrialRecord]:
+        return (self[number] for number in sorted(self._trials))
 
-def _with_report(trial: TrialRecord, report: Reported) -> TrialRecord:
-    # A trial that goes on from a checkpoint reports some budgets again, with the same values: one of each stays.
-    before = tuple(each for each in trial.reports if each.budget < report.budget)
-    after = tuple(each for each in trial.reports if each.budget > report.budget)
-    return replace(trial, state="running", reports=(*before, report, *after))
+    def __getitem__(self, number: int) -> TrialRecord:
+        by_budget = self._reports[number]
+        return replace(self._trials[number], reports=tuple(by_budget[budget] for budget in sorted(by_budget)))
+
+    def check(self, event: Event) -> None:
+        """Raises: ValueError for an event that cannot follow the earlier ones."""
+        if isinstance(event, Proposed):
+            if event.trial in self._trials:
+                raise ValueError(f"trial {event.trial} is proposed twice")
+        elif isinstance(event, (Reported, Decided, Ended)) and event.trial not in self._trials:
+            raise ValueError(f"trial {event.trial} was never proposed")
+        if isinstance(event, Ended) and event.state not in STATES[1:]:
+            raise ValueError(f"a trial cannot end as {event.state!r} (states: {', '.join(STATES[1:])})")
+
+    def take(self, event: Event) -> None:
+        """Takes an event that `check` admits."""
+        if isinstance(event, Proposed):
+            self._trials[event.trial] = TrialRecord(
+                number=event.trial, values=event.values, starting_point=event.starting_point
+            )
+            self._reports[event.trial] = {}
+        elif isinstance(event, Reported):
+            # A trial that goes on from a checkpoint reports some budgets again, with the same values.
+            self._reports[event.trial][event.budget] = event
+            if self._trials[event.trial].state != "running":
+                self._trials[event.trial] = replace(self._trials[event.trial], state="running")
+        elif isinstance(event, Ended):
+            self._trials[event.trial] = _ended(self._trials[event.trial], event)
 
 
 def _ended(trial: TrialRecord, event: Ended) -> TrialRecord:
-    if event.state not in STATES[1:]:
-        raise ValueError(f"a trial cannot end as {event.state!r} (states: {', '.join(STATES[1:])})")
     return replace(
         trial,
         state=event.state,

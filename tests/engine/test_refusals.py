@@ -19,6 +19,10 @@ REFUSALS = {
     "a cluster that does not answer": (("--ray-address", "127.0.0.1:1"), ["127.0.0.1:1"]),
     "a name that is no study's": (("--study", "../outside"), ["../outside"]),
     "a file store for tracking": (("--tracking-uri", "./runs"), ["./runs"]),
+    "more bins than the data has top nodes": (
+        ("--set", "search.pretrain.bins.count.high=500"),
+        ["small.yaml", "pretrain.bins.count", "500"],
+    ),
     "an unknown device": (("--set", "runtime.device=warp"), ["warp", "runtime.device"]),
 }
 
