@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from licap.console import exit_status, say, tell
 from licap.errors import ConfigError, StoreError
 from search.space import SearchSpace, describe
+from search.study import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from search.study import TrialRecord
@@ -30,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-concurrent", metavar="N", help="trials at once, at most")
     parser.add_argument("--seed", metavar="N", help="seed of the search")
     parser.add_argument(
-        "--root", type=Path, default=Path("mlruns"), metavar="DIR", help="where studies and runs are kept"
+        "--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies and runs are kept"
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server or database; default: in the root folder")
     parser.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster; default: a private instance")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conftest_tools import empty_database, finished, workplace
+from conftest_tools import empty_database, finished, searches, workplace
 
-__all__ = ["empty_database", "finished", "workplace"]
+__all__ = ["empty_database", "finished", "searches", "workplace"]

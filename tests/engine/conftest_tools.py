@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,64 @@ class FinishedSearch:
     result: dict[str, Any]
 
 
+# Hides DGL from every Python that is started with it on its path.
+HIDE_DGL = """\
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+PathFinder.find_spec = classmethod(
+    lambda cls, name, path=None, target=None:
+        None if name.split('.')[0] == 'dgl' else found(name, path, target))
+"""
+SEARCHES = {
+    "one slot": ("--max-concurrent", "1"),
+    "one slot again": ("--max-concurrent", "1"),
+    "no dgl, no home": ("--trials", "2"),
+    "time budget": ("--trials", "500", "--time-budget", "3s"),
+    "diverged": (
+        "--trials", "3", "--set", "sampler=random", "--set", "pruner=none", "--seed", "3",
+        "--set", "search.downstream.lr={type: categorical, choices: [5e-3, 1e6]}",
+    ),
+}  # fmt: skip
+
+
+class Searches:
+    """Searches that ran once, by the names in SEARCHES; several at a time, since each waits more than it works."""
+
+    def __init__(self, make_folder: Callable[[str], Path]) -> None:
+        self._pool = ThreadPoolExecutor(3)
+        self._places = {name: make_workplace(make_folder(f"search-{n}")) for n, name in enumerate(SEARCHES)}
+        self._running = {name: self._pool.submit(self._search, name) for name in SEARCHES}
+
+    def __getitem__(self, name: str) -> FinishedSearch:
+        return FinishedSearch(self._places[name], self._running[name].result())
+
+    def close(self) -> None:
+        """Waits for all."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _search(self, name: str) -> dict[str, Any]:
+        place = self._places[name]
+        return place.search(*SEARCHES[name], env=hidden_dgl(place) if name.startswith("no dgl") else None)
+
+
+def hidden_dgl(place: Workplace) -> dict[str, str]:
+    """An environment without DGL, and without a home folder."""
+    place.write("sitecustomize.py", HIDE_DGL)
+    return {"PYTHONPATH": str(place.folder), "HOME": "/proc/nobody"}
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedSearch:
+def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
+    """The searches that tests only look at."""
+    made = Searches(tmp_path_factory.mktemp)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def finished(searches: Searches) -> FinishedSearch:
     """One whole search in one slot."""
-    place = make_workplace(tmp_path_factory.mktemp("finished"))
-    return FinishedSearch(place, place.search("--max-concurrent", "1"))
+    return searches["one slot"]
 
 
 def living(pids: set[int]) -> set[int]:

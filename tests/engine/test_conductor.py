@@ -129,7 +129,7 @@ class Desks:
             tracker=tracker,
             watch=witness,
             slots=slots,
-            fingerprint="abc",
+            tags={"dataset_fingerprint": "abc"},
             interruption=interruption,
             clock=lambda: now[0],
         )
