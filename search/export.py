@@ -12,7 +12,7 @@ from licap.console import exit_status, say
 from licap.files import write_text_atomically
 from search.insight.leaderboard import Row, leaderboard, pick
 from search.space import SearchSpace
-from search.study import Study
+from search.study import DEFAULT_ROOT, Study
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
     parser.add_argument("--rank", type=int, default=1, metavar="K", help="K-th best trial instead of the best")
     parser.add_argument("--out", type=Path, default=Path("best.yaml"), metavar="FILE", help="where to write the config")
-    parser.add_argument("--root", type=Path, default=Path("mlruns"), metavar="DIR", help="where studies are kept")
+    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
     return parser
 
 

@@ -50,13 +50,13 @@ class Conductor:
         tracker: SideTracker,
         watch: Watch,
         slots: int,
-        fingerprint: str,
+        tags: Mapping[str, object],
         interruption: Interruption,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._space, self._study = space, study
         self._proposer, self._pruner, self._tracker, self._watch = proposer, pruner, tracker, watch
-        self._slots, self._fingerprint, self._interruption, self._clock = slots, fingerprint, interruption, clock
+        self._slots, self._origin, self._interruption, self._clock = slots, dict(tags), interruption, clock
         self._began = clock()
         self._metric_key = f"val.{space.metric.name}"
         self._running: dict[int, _Running] = {}
@@ -199,5 +199,5 @@ class Conductor:
         ranked = bool(leaderboard([self._study.trial(number)], self._space).ranked)
         self._watch.ended(number, state, running.value, failure.message if failure else "", ranked=ranked)
 
-    def _tags(self, config: TrialConfig) -> dict[str, str]:
-        return {"fold": str(config.fold), "seed": str(config.seed), "dataset": self._fingerprint}
+    def _tags(self, config: TrialConfig) -> dict[str, object]:
+        return self._origin | {"fold": config.fold, "seed": config.seed}

@@ -76,7 +76,8 @@ def run_search(
             if interruption.asked:
                 raise KeyboardInterrupt
             study = stack.enter_context(_new_study(space, root, study_name))
-            tracker = Tracker(uri, study.name, tags=study_tags(space, dataset))
+            origin = origin_tags(dataset)
+            tracker = Tracker(uri, study.name, tags=origin | study_tags(space))
             side = stack.enter_context(SideTracker(tracker, watch.said))
             stack.enter_context(watch)
             conductor = Conductor(
@@ -87,7 +88,7 @@ def run_search(
                 tracker=side,
                 watch=watch,
                 slots=num_slots(space.resources, session.machines, space.max_concurrent),
-                fingerprint=dataset.fingerprint,
+                tags=origin,
                 interruption=interruption,
             )
             try:
@@ -146,16 +147,22 @@ def _tune(conductor: Conductor, space: SearchSpace, datasets: Mapping[DataConfig
     tune_study(conductor, space, datasets=datasets, scratch=scratch)
 
 
-def study_tags(space: SearchSpace, dataset: Dataset) -> dict[str, object]:
-    """What the study's run in the tracking store says about where it came from."""
+def origin_tags(dataset: Dataset) -> dict[str, object]:
+    """Where every run of a study comes from."""
+    return {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "git_commit": git_commit(Path(__file__)),
+    }
+
+
+def study_tags(space: SearchSpace) -> dict[str, object]:
+    """What the study's own run says about how it was searched."""
     return {
         "metric": space.metric.label,
         "sampler": space.sampler.name,
         "pruner": space.pruner.name,
         "seed": space.seed,
-        "dataset": dataset.name,
-        "dataset_fingerprint": dataset.fingerprint,
-        "git_commit": git_commit(Path(__file__)),
     }
 
 

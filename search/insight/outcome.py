@@ -13,10 +13,8 @@ from pathlib import Path
 from search.insight.leaderboard import leaderboard
 from search.insight.render import render_text
 from search.space import SearchSpace
-from search.study import TrialRecord
+from search.study import DEFAULT_ROOT, TrialRecord
 from search.tracking.uris import shown, ui_command
-
-DEFAULT_ROOT = Path("mlruns")
 
 
 def outcome_text(

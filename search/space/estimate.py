@@ -109,7 +109,7 @@ def _header(space: SearchSpace) -> Iterator[str]:
         f", after {space.sampler.startup} random proposals" if space.sampler.name in ("tpe", "cmaes") else ""
     )
     yield f"  pruner      {_pruner_text(space)}"
-    yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; a report every {space.report_every} epochs"
+    yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; results every {space.report_every} epochs"
 
 
 def _pruner_text(space: SearchSpace) -> str:

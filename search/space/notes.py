@@ -61,6 +61,6 @@ def _on_pruner(settings: SpaceSettings, base: Mapping[str, Scalar]) -> Iterator[
     late = [rung for rung in budgets(pruner, base) if (rung - offset(pruner, base)) % settings.report_every]
     if grace(pruner, base) < settings.report_every and late:
         yield (
-            f"Reports come every {settings.report_every} epochs (report_every): the rung at {late[0]} is judged at the "
-            "first report after it."
+            f"A trial pauses every {settings.report_every} epochs (report_every): one that falls behind at epoch "
+            f"{late[0]} trains on to the next pause, and what it did beyond is forgotten."
         )

@@ -19,7 +19,7 @@ from search.space.notes import notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides
 from search.space.parameter import Parameter, shown
 from search.space.rungs import STAGE_LENGTHS, budgets, stage_length
-from search.space.settings import SpaceSettings, is_study_name, seconds, study_name_of
+from search.space.settings import MAX_STUDY_NAME, SpaceSettings, is_study_name, seconds, study_name_of
 from search.space.space import SearchSpace
 from search.space.starting import leaves, read_starting_points
 
@@ -66,7 +66,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
 
 def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings:
     flat: dict[str, object] = {}
-    groups = {name.split(".")[0] for name in specs_of(SpaceSettings) if "." in name}
+    groups = dict.fromkeys(name.split(".")[0] for name in specs_of(SpaceSettings) if "." in name)
     single = [name for name in specs_of(SpaceSettings) if "." not in name]
     for key, value in ((str(key), value) for key, value in data.items()):
         if key in SECTIONS:
@@ -83,7 +83,10 @@ def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings
         findings.add(tuple(problem.key.split(".")), problem.message + hint)
     name = good.get("name")
     if isinstance(name, str) and not is_study_name(name):
-        findings.add(("name",), f"may hold letters, digits, dots, dashes and underscores only (got {name!r})")
+        findings.add(
+            ("name",),
+            f"must be at most {MAX_STUDY_NAME} letters, digits, dots, dashes and underscores (got {name!r})",
+        )
     return construct(SpaceSettings, good)
 
 

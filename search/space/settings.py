@@ -9,7 +9,8 @@ from licap.fields import Checked, choice, part, real, string, whole
 
 _DURATION = re.compile(r"^\s*(?P<number>[^\sA-Za-z]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[smh])\s*$")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_STUDY_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class SpaceSettings(Checked):
     max_concurrent: int | None = whole(None, "trials at a time; null: what the resources allow", at_least=1)
     seed: int = whole(0, "seed of the sampler", at_least=0, at_most=2**32 - 1)
     resources: Resources = part(Resources)
-    report_every: int = whole(5, "epochs between two reports to pruner and tracker", at_least=1)
+    report_every: int = whole(5, "epochs that a trial runs at a stretch; every one of them is reported", at_least=1)
 
 
 def seconds(value: object) -> object:
@@ -88,8 +89,8 @@ def seconds(value: object) -> object:
 
 
 def is_study_name(name: str) -> bool:
-    """Whether a name can stand for a folder on any system: letters, digits, dot, dash, underscore."""
-    return _NAME.match(name) is not None
+    """Whether a name can stand for a folder on any system: up to 100 letters, digits, dots, dashes, underscores."""
+    return len(name) <= MAX_STUDY_NAME and _NAME.fullmatch(name) is not None
 
 
 def study_name_of(stem: str) -> str:

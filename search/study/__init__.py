@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from search.study.events import Decided, Ended, Event, Opened, Proposed, Reported, StudyEnded
-from search.study.study import Study
+from search.study.study import DEFAULT_ROOT, Study
 from search.study.trials import STATES, TrialRecord
 
 __all__ = [
+    "DEFAULT_ROOT",
     "STATES",
     "Decided",
     "Ended",

@@ -13,7 +13,6 @@ One process writes (`Study.create`), any number read at the same time (`Study.op
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -24,14 +23,14 @@ from types import TracebackType
 from licap.errors import StoreError
 from licap.fields import nearest
 from licap.files import write_atomically
+from search.space.settings import MAX_STUDY_NAME, is_study_name
 from search.study.events import Event, Opened, encode
 from search.study.lock import Lock, Owner, owner_of
 from search.study.record import RECORD_FILE, RecordWriter, header, read_record
 from search.study.trials import TrialHistory, TrialRecord
 
 SPACE_FILE = "space.yaml"
-_MAX_NAME = 100
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+DEFAULT_ROOT = Path("mlruns")
 
 
 class NameTakenError(StoreError):
@@ -114,7 +113,7 @@ class Study:
         while _folder(root, name).exists():
             count += 1
             ending = f"-{count}"
-            name = stem[: _MAX_NAME - len(ending)] + ending
+            name = stem[: MAX_STUDY_NAME - len(ending)] + ending
         return name
 
     @staticmethod
@@ -191,9 +190,9 @@ class Study:
 
 
 def _folder(root: Path, name: str) -> Path:
-    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+    if not is_study_name(name):
         raise StoreError(
-            f"{name!r} cannot be the name of a study. Use at most {_MAX_NAME} letters, digits, '.', '_' and '-', "
+            f"{name!r} cannot be the name of a study. Use at most {MAX_STUDY_NAME} letters, digits, '.', '_' and '-', "
             "and begin with a letter or digit."
         )
     return root / "studies" / name

@@ -231,7 +231,7 @@ def test_samples_are_the_same_for_the_same_seed(read: Any) -> None:
         ("sampler: grid\ntrials: 3\nsearch: {pretrain.heads: {type: int, low: 1, high: 8}}\n", "up to 8 points"),
         (f"trials: 1\nstart: [{{}}, {{pretrain.lr: 0.1}}]\n{ONE}", "2 starting points, 1 trials"),
         (f"pruner: {{stage: pretrain}}\n{ONE}", "ridge probe"),
-        (f"pruner: {{grace: 3}}\nreport_every: 5\n{ONE}", "Reports come every 5 epochs"),
+        (f"pruner: {{grace: 3}}\nreport_every: 5\n{ONE}", "A trial pauses every 5 epochs"),
         (BINS, "pretrain.bins.kind never takes equal-width here"),
         ("search: {fold: {type: int, low: 0, high: 4}}\n", "fold is searched"),
         ("search: {seed: {type: int, low: 0, high: 4}}\n", "lucky seed"),
