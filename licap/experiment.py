@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -23,13 +22,13 @@ from licap.console import stop_signals, tell
 from licap.datasets.dataset import Dataset
 from licap.errors import StoreError
 from licap.files import remove_file, write_atomically, write_text_atomically
-from licap.trial import Report, Trial
+from licap.trial import Report, SplitName, Trial
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 _CHECKPOINT, _METRICS, _PREDICTIONS, _EMBEDDINGS = "checkpoint.pt", "metrics.json", "predictions.csv", "embeddings.npy"
 # The largest log label whose raw score a float holds.
 _LARGEST_LOG = 709.0
-SPLITS: tuple[Literal["val", "test"], ...] = ("val", "test")
+SPLITS: Mapping[SplitName, str] = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[
     embeddings = trial.embeddings()
     if embeddings is not None:
         write_atomically(folder / _EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))
-    return FoldResult(fold, metrics, tuple(trial.notes))
+    notes = [f"{words} nodes: {note}" for split, words in SPLITS.items() for note in trial.notes_on(split)]
+    return FoldResult(fold, metrics, (*dataset.notes, *notes))
 
 
 def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> None:

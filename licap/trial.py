@@ -1,7 +1,7 @@
 """A trial: both stages on one fold of one data set, as an iterator of reports with an exact state.
 
-Knows not where it runs: no process, no files, no clock. Test labels are read by `Trial.evaluate("test")` alone; the
-label tensor that the stages get holds NaN there.
+Knows not where it runs: no process, no files, no clock. Test labels are read by `evaluate("test")` and
+`notes_on("test")` alone; the label tensor that the stages get holds NaN there.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from licap.sampling import HierarchicalSample, sample_fold
 from licap.splits import Split, make_split, transform_labels
 from licap.training import check_finite
 
+SplitName = Literal["train", "val", "test"]
 _STATE_FORMAT = 1
 # Published widths of the embeddings, for structure features and for all others.
 _OUT_DIM = {"struct": 64}
@@ -119,11 +120,14 @@ class Trial:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers must know: of the data, and of the validation metrics so far."""
-        best = self._downstream.best if self._downstream is not None else None
-        if best is None:
+        if self._downstream is None or self._downstream.best is None:
             return self._dataset.notes
-        val = self.split.val
-        return self._dataset.notes + metric_notes(self._labels[val], _array(best.scores)[val])
+        return self._dataset.notes + self.notes_on("val")
+
+    def notes_on(self, split: SplitName) -> tuple[str, ...]:
+        """What must be known of `evaluate` on a split. Raises: LicapError before there are best parameters."""
+        nodes = self._nodes(split)
+        return metric_notes(self._labels[nodes], self.predictions()[nodes])
 
     def predictions(self) -> NDArray[np.float64]:
         """[N] predicted log labels with the best parameters. Raises: LicapError before there are any."""
@@ -136,10 +140,13 @@ class Trial:
             handed = self._pretraining.embeddings
         return None if handed is None else handed.cpu().numpy()
 
-    def evaluate(self, split: Literal["train", "val", "test"]) -> dict[str, float]:
+    def evaluate(self, split: SplitName) -> dict[str, float]:
         """All metrics of the best parameters on a split. Raises: LicapError before there are any."""
-        nodes = {"train": self.split.train, "val": self.split.val, "test": self.split.test}[split]
+        nodes = self._nodes(split)
         return evaluate(self._labels[nodes], self.predictions()[nodes])
+
+    def _nodes(self, split: SplitName) -> NDArray[np.int64]:
+        return {"train": self.split.train, "val": self.split.val, "test": self.split.test}[split]
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next report depends on: tensors and plain values, loadable with weights_only."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ray import tune
@@ -15,6 +17,7 @@ from search.engine.conductor import Conductor
 from search.engine.messages import Assignment, StepResult
 
 T = TypeVar("T")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Relay:
@@ -106,8 +109,7 @@ class StudyScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc]  # ray has 
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """The actor's process died, or raised."""
-        text = str(trial.get_error() or "").strip()
-        self._relay(lambda conductor: conductor.crashed(number_of(trial), text), otherwise=None)
+        self._relay(lambda conductor: conductor.crashed(number_of(trial), _error_of(trial)), otherwise=None)
 
 
 class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no types here
@@ -128,6 +130,15 @@ class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no 
 def number_of(trial: RayTrial) -> int:
     """The trial's number in the study."""
     return int(trial.config[ASSIGNMENT].number)
+
+
+def _error_of(trial: RayTrial) -> str:
+    """What Ray has written down by now; `trial.get_error` finds it only later."""
+    try:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, TypeError):
+        return ""
+    return _COLOURS.sub("", text).strip()
 
 
 def _step_result(result: dict[str, Any]) -> StepResult:
