@@ -5,6 +5,7 @@ Every proposal, report and end is in the record before it is acted on, so that w
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
 from search.study.events import Decided, Ended, Proposed, Reported, StudyEnded
 from search.tracking import State
+
+# The last line of a traceback, where the message goes on over more lines.
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$")
 
 
 @dataclass
@@ -144,9 +148,7 @@ class Conductor:
     def crashed(self, number: int, details: str) -> None:
         """The actor's process died, or raised what nobody expected. details: all that is known."""
         if number in self._running:
-            lines = [line.strip() for line in details.splitlines() if line.strip()]
-            message = lines[-1] if lines else "the worker process died without a message"
-            self._end(number, "failed", Failure("crashed", message, details))
+            self._end(number, "failed", Failure("crashed", headline(details), details))
 
     def close(self) -> None:
         """Ends what still runs as interrupted, and the study."""
@@ -201,3 +203,12 @@ class Conductor:
 
     def _tags(self, config: TrialConfig) -> dict[str, object]:
         return self._origin | {"fold": config.fold, "seed": config.seed}
+
+
+def headline(details: str) -> str:
+    """One line of what is known of a crash: the exception, where there is a traceback; else that the process died."""
+    if "Traceback" in details or "  File " in details:
+        raised = [line for line in details.splitlines() if _RAISED.match(line)]
+        if raised:
+            return raised[-1]
+    return "the worker process died; if memory ran out, lower max_concurrent or widths"

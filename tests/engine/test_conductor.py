@@ -184,7 +184,7 @@ def test_each_end_of_a_trial_is_recorded_and_tracked(desks: Desks) -> None:
     reports = (report(1, 0.5, desk.space), report(2, math.nan, desk.space))
     assert desk.conductor.receive(diverged, StepResult(reports, finished=True, failure=failure))
     crashed = desk.next().number
-    desk.conductor.crashed(crashed, "Traceback\n  somewhere\nKilledError: out of memory\n")
+    desk.conductor.crashed(crashed, 'Traceback\n  File "a.py", line 1, in f\nValueError: one\nof two lines\n')
     refused = desk.next().number
     failure = Failure("invalid-config", "pretrain.bins.count: 9 bins, but only 4 nodes.")
     assert desk.conductor.receive(refused, StepResult((), finished=True, failure=failure))
@@ -199,7 +199,7 @@ def test_each_end_of_a_trial_is_recorded_and_tracked(desks: Desks) -> None:
         cut: ("interrupted", "interrupted"),
     }
     assert {number: desk.state(number) for number in expected} == expected
-    assert desk.study.trial(crashed).message == "KilledError: out of memory"
+    assert desk.study.trial(crashed).message == "ValueError: one"
     desks.close()
     runs = trial_runs(desk.root)
     assert {number: runs[number].data.tags["state"] for number in runs} == {n: s for n, (s, _) in expected.items()}
