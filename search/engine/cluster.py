@@ -55,8 +55,13 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
     # Leftovers of other instances (RAY_ADDRESS, a recorded current cluster) must not capture this search.
     os.environ.pop("RAY_ADDRESS", None)
     if address is None:
-        # A token of its own: Ray would keep one in the home folder, which need not be there.
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        # A token of its own: Ray would keep one in the home folder, which need not be there. Despite its name, the last
+        # variable decides on Linux too whether Ray's servers listen to the network or to this machine alone.
+        os.environ.update(
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN=secrets.token_hex(32),
+            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+        )
     with scratch_folder() as scratch:
         import ray
 

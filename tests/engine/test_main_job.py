@@ -9,12 +9,22 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest_tools import FinishedSearch, Searches, Workplace, descendants, hidden_dgl, living, make_workplace
+from conftest_tools import (
+    FinishedSearch,
+    Searches,
+    Workplace,
+    descendants,
+    hidden_dgl,
+    listening,
+    living,
+    make_workplace,
+)
 
 from search.study import Study, TrialRecord
 
@@ -169,6 +179,7 @@ class Stopped:
     place: Workplace
     returncode: int
     errors: str
+    listened_at: frozenset[str]
 
 
 @pytest.fixture(scope="module")
@@ -186,12 +197,21 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Stopped]:
     wait_for(lambda: goes_on_after_a_crash(places[signal.SIGTERM]))
     below = set().union(*(descendants(process.pid) for process in running.values()))
     assert below
+    listened_at = frozenset(listening(below | {process.pid for process in running.values()}))
     # Ctrl-C reaches all processes of a terminal, a termination signal the one it was sent to.
     os.killpg(running[signal.SIGINT].pid, signal.SIGINT)
     running[signal.SIGTERM].send_signal(signal.SIGTERM)
     errors = {number: process.communicate(timeout=90)[1] for number, process in running.items()}
     wait_for(lambda: not living(below), 20)
-    return {number: Stopped(places[number], running[number].returncode, errors[number]) for number in places}
+    return {
+        number: Stopped(places[number], running[number].returncode, errors[number], listened_at) for number in places
+    }
+
+
+def test_no_server_of_a_search_listens_beyond_this_machine(stopped: Mapping[int, Stopped]) -> None:
+    addresses = stopped[signal.SIGINT].listened_at
+    assert addresses
+    assert {address for address in addresses if not ip_address(address).is_loopback} == set()
 
 
 def goes_on_after_a_crash(place: Workplace) -> bool:
