@@ -21,7 +21,7 @@ from licap.config import TrialConfig
 from licap.console import stop_signals, tell
 from licap.datasets.dataset import Dataset
 from licap.errors import StoreError
-from licap.files import remove_file, write_atomically, write_text_atomically
+from licap.files import remove_file, write_atomically, write_file_atomically
 from licap.trial import Report, SplitName, Trial
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -62,9 +62,9 @@ def run_folds(
         if not results:
             # What an earlier run left would contradict the new config.
             remove_file(out / _METRICS)
-            write_text_atomically(out / "config.yaml", config.to_yaml())
+            write_file_atomically(out / "config.yaml", config.to_yaml())
         results.append(_run_fold(trial, dataset, folder=folder, watch=watch))
-    write_text_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
+    write_file_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
     return results
 
 
@@ -99,7 +99,7 @@ def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[
         remove_file(folder / name)
     _train(trial, folder / _CHECKPOINT, lambda report: watch(fold, report))
     metrics: dict[str, Mapping[str, float]] = {split: trial.evaluate(split) for split in SPLITS}
-    write_text_atomically(folder / _PREDICTIONS, predictions_csv(trial, dataset))
+    write_file_atomically(folder / _PREDICTIONS, predictions_csv(trial, dataset))
     embeddings = trial.embeddings()
     if embeddings is not None:
         write_atomically(folder / _EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))

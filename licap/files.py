@@ -59,11 +59,6 @@ def check_writable(folder: Path, remedy: str) -> None:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}). {remedy}") from None
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` for UTF-8 text. Raises: StoreError."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
-
-
 def write_file_atomically(path: Path, content: str | bytes) -> None:
     """`write_atomically` for bytes, or for UTF-8 text. Raises: StoreError."""
     data = content if isinstance(content, bytes) else content.encode("utf-8")

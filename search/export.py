@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from licap.console import exit_status, say
-from licap.files import write_text_atomically
+from licap.files import write_file_atomically
 from search.insight.leaderboard import Row, leaderboard, pick
 from search.space import SearchSpace
 from search.study import DEFAULT_ROOT, Study
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         space = SearchSpace.load(study.space_path)
         row = pick(leaderboard(study.trials(), space), options.rank)
         text = config_text(row, space, study.name, options.out)
-        write_text_atomically(options.out, text)
+        write_file_atomically(options.out, text)
         say(f"{options.out}: {described(row, space, study.name)}")
         say(f"run it again: {run_command(options.out)}")
         owner = study.owner()

@@ -8,24 +8,24 @@ from typing import IO
 import pytest
 
 from licap.errors import StoreError
-from licap.files import write_atomically, write_text_atomically
+from licap.files import write_atomically, write_file_atomically
 
 
 def test_text_is_written_as_utf8_with_its_line_ends(tmp_path: Path) -> None:
-    write_text_atomically(tmp_path / "new" / "folder" / "a.txt", "größer\r\nβ\n")
+    write_file_atomically(tmp_path / "new" / "folder" / "a.txt", "größer\r\nβ\n")
     assert (tmp_path / "new" / "folder" / "a.txt").read_bytes() == "größer\r\nβ\n".encode()
 
 
 def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     for text in ("a longer first text", "second"):
-        write_text_atomically(tmp_path / "a.txt", text)
+        write_file_atomically(tmp_path / "a.txt", text)
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "second"
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, RuntimeError])
 def test_a_writer_that_fails_half_way_changes_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    write_text_atomically(tmp_path / "a.txt", "old")
+    write_file_atomically(tmp_path / "a.txt", "old")
 
     def fail(file: IO[bytes]) -> None:
         file.write(b"half of the n")
@@ -49,7 +49,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
 
 
 def test_a_reader_never_sees_the_new_file_before_it_is_whole(tmp_path: Path) -> None:
-    write_text_atomically(tmp_path / "a.txt", "old")
+    write_file_atomically(tmp_path / "a.txt", "old")
     seen = []
 
     def write(file: IO[bytes]) -> None:
@@ -67,5 +67,5 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> 
     (tmp_path / "file").write_text("x", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match="cannot be written"):
-        write_text_atomically(tmp_path / place, "text")
+        write_file_atomically(tmp_path / place, "text")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]

@@ -21,7 +21,7 @@ LICAP_LAYERS = (
     ("config", "metrics", "early_stopping", "reproducibility"),
     ("checkpoint", "graph"),
     ("datasets", "splits"),
-    ("sampling", "losses", "ops", "training", "probe"),
+    ("sampling", "losses", "ops"),
     ("models",),
     ("training", "probe"),
     ("pretrain", "downstream"),
@@ -44,6 +44,8 @@ LIBRARY_ROOMS = {
     "numba": ("licap/ops/", "licap/datasets/walks.py"),
     "dgl": ("licap/ops/", "licap/optional.py"),
     "gensim": ("licap/datasets/node2vec.py",),
+    "matplotlib": ("search/insight/",),
+    "sklearn": ("licap/datasets/text_features.py",),
     "sentence_transformers": ("licap/datasets/",),
 }
 

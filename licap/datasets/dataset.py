@@ -16,8 +16,8 @@ class Dataset:
     """One knowledge graph with importance scores for some of its nodes.
 
     importance: [N] float32 raw, 0 where invalid. valid: [N] bool. features: name (`struct`, `semantic`, `concat`) to
-    [N, D] float32, only what was asked for. names, relation_names: N and R strings; the row number stands in where a
-    format has no names. titles: N readable names, not always unique, None where the format has none. fingerprint:
+    [N, D] float32, only what was asked for. names: N strings; the row number stands in where a format has no
+    names. titles: N readable names, not always unique, None where the format has none. fingerprint:
     sha256 over the canonical arrays.
     """
 
@@ -29,6 +29,4 @@ class Dataset:
     features: Mapping[str, NDArray[np.float32]]
     fingerprint: str
     titles: tuple[str, ...] | None = None
-    descriptions: tuple[str, ...] | None = None
-    relation_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = field(default=())

@@ -54,8 +54,6 @@ def load_dataset(config: DataConfig, *, progress: Callable[[str], None] = lambda
         features=features,
         fingerprint=fingerprint(raw.graph, names=raw.names, importance=raw.importance, valid=raw.valid),
         titles=raw.titles,
-        descriptions=raw.descriptions,
-        relation_names=raw.relation_names,
         notes=raw.notes + labelled,
     )
 

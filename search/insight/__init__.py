@@ -6,7 +6,7 @@ from search.insight.curves import curves_csv
 from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick
 from search.insight.outcome import outcome_json, outcome_text
 from search.insight.plots import study_plots
-from search.insight.render import render_csv, render_table, render_text
+from search.insight.render import render_csv, render_text
 
 __all__ = [
     "Leaderboard",
@@ -18,7 +18,6 @@ __all__ = [
     "outcome_text",
     "pick",
     "render_csv",
-    "render_table",
     "render_text",
     "study_plots",
 ]

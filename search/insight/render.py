@@ -1,4 +1,4 @@
-"""A leaderboard as plain text, as a Rich table, and as CSV.
+"""A leaderboard as plain text and as CSV.
 
 Where a width is given the last columns that do not fit are left out, and named below the table.
 """
@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.table import Table
-from rich.text import Text
 
 from licap.fields import Scalar
 from licap.metrics import METRICS
@@ -42,20 +40,6 @@ def render_text(board: Leaderboard, width: int | None = None) -> str:
     lines = [_line([column.head for column in columns], columns)]
     lines += [_line([column.cells[index] for column in columns], columns) for index in range(len(board))]
     return "\n".join([*lines, *_remarks(board, left_out)])
-
-
-def render_table(board: Leaderboard, width: int) -> Table:
-    """The leaderboard as a Rich table, at most `width` wide. Raises nothing: what does not fit is left out."""
-    columns, left_out = _fitting(_columns(board), width)
-    # Text, not str: Rich would read "[Errno 28]" in a message as markup.
-    remarks = Text("\n".join(_remarks(board, left_out)))
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), caption=remarks or None, caption_justify="left")
-    for column in columns:
-        table.add_column(column.head, justify="left" if column.left else "right", no_wrap=True)
-    for index, row in enumerate(board):
-        style = "bold" if row.rank == 1 else ("" if row.rank else "dim")
-        table.add_row(*(Text(column.cells[index]) for column in columns), style=style)
-    return table
 
 
 def render_csv(board: Leaderboard) -> str:

@@ -73,16 +73,6 @@ class SearchSpace:
         """Epochs of both stages, the longest where they are searched."""
         return rungs.longest(self.parameters, self.base, rungs.STAGE_LENGTHS)
 
-    @property
-    def rung_offset(self) -> int:
-        """Epochs before the pruner's stage starts."""
-        return rungs.offset(self.pruner, self.base)
-
-    @property
-    def grace(self) -> int:
-        """Epochs of the pruner's stage before its first rung."""
-        return rungs.grace(self.pruner, self.base)
-
     def rungs(self) -> tuple[int, ...]:
         """Budgets at which ASHA compares trials, ascending; empty without a pruner."""
         return rungs.budgets(self.pruner, self.base)

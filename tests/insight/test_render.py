@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from search.insight import leaderboard, outcome_json, outcome_text, render_csv, render_table, render_text
+from search.insight import leaderboard, outcome_json, outcome_text, render_csv, render_text
 from search.insight.render import short_names, trials_text
 from search.space import SearchSpace
 from search.study import TrialRecord
@@ -48,12 +47,6 @@ def test_a_width_is_kept_and_what_is_missing_is_named(
     text = render_text(board, width)
     assert all(len(line) <= width for line in text.splitlines()[:5])
     assert ("not shown for lack of width" in text) == (width < 150)
-    console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(render_table(board, width))
-    exported = console.export_text()
-    assert "[Errno 28]" in exported
-    table = exported.splitlines()
-    assert [line.split() for line in table[:5]] == [line.split() for line in text.splitlines()[:5]]
 
 
 def test_no_trials_are_said_in_words(space: SearchSpace) -> None:
