@@ -20,7 +20,7 @@ from licap.checkpoint import load_checkpoint, save_checkpoint
 from licap.config import TrialConfig
 from licap.console import stop_signals, tell
 from licap.datasets.dataset import Dataset
-from licap.errors import StoreError
+from licap.errors import DivergedError, StoreError
 from licap.files import remove_file, write_atomically, write_file_atomically
 from licap.trial import Report, SplitName, Trial
 
@@ -64,7 +64,8 @@ def run_folds(
             remove_file(out / _METRICS)
             write_file_atomically(out / "config.yaml", config.to_yaml())
         results.append(_run_fold(trial, dataset, folder=folder, watch=watch))
-    write_file_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
+        # After each fold: what is measured is not lost with a later fold.
+        write_file_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
     return results
 
 
@@ -116,13 +117,18 @@ def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> N
     asked = threading.Event()
     saved = time.monotonic()
     with stop_signals(asked.set):
-        for report in trial:
-            watch(report)
-            if asked.is_set():
-                break
-            if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                save_checkpoint(checkpoint, trial.state_dict())
-                saved = time.monotonic()
+        try:
+            for report in trial:
+                watch(report)
+                if asked.is_set():
+                    break
+                if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                    save_checkpoint(checkpoint, trial.state_dict())
+                    saved = time.monotonic()
+        except DivergedError:
+            # The state holds the best epoch before the divergence.
+            save_checkpoint(checkpoint, trial.state_dict())
+            raise
         save_checkpoint(checkpoint, trial.state_dict())
     if asked.is_set():
         raise KeyboardInterrupt(f"{checkpoint} is kept; go on with the same command and --resume")

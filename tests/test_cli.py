@@ -155,6 +155,13 @@ def test_a_damaged_checkpoint_is_refused(folder: Path) -> None:
     refused(licap(folder, "run", "small.yaml", "--out", "out", "--resume"), "checkpoint.pt")
 
 
+def test_a_run_that_diverges_says_where_and_keeps_its_checkpoint(folder: Path) -> None:
+    done = licap(folder, "run", "small.yaml", "--out", "out", "--set", "downstream.lr=1e30")
+    refused(done, "downstream epoch", "downstream.lr")
+    assert (folder / "out" / "checkpoint.pt").exists()
+    refused(licap(folder, "run", "out/config.yaml", "--out", "out", "--resume"), "downstream epoch")
+
+
 def test_the_published_preset_runs_from_a_file(folder: Path) -> None:
     text = "preset: published\n" + SMALL.replace("max_epochs: 12", "max_epochs: 3")
     (folder / "published.yaml").write_text(text, encoding="utf-8")
