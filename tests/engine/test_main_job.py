@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest_tools import (
+    REPOSITORY,
     FinishedSearch,
     Searches,
     Workplace,
@@ -27,6 +28,7 @@ from conftest_tools import (
 )
 
 from search.study import Study, TrialRecord
+from search.tracking import git_commit
 
 
 def client_of(place: Workplace) -> Any:
@@ -87,9 +89,22 @@ def test_mlflow_holds_each_report_once_at_its_budget(finished: FinishedSearch) -
 def test_mlflow_holds_config_leaderboard_and_best_config(finished: FinishedSearch) -> None:
     client = client_of(finished.place)
     [parent] = runs_of(finished.place, "study")
-    assert {"best.yaml", "leaderboard.txt"} <= {item.path for item in client.list_artifacts(parent.info.run_id)}
+    files = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {"best.yaml", "leaderboard.csv", "leaderboard.txt", "plots"} <= files
     for child in runs_of(finished.place, "trial"):
-        assert "config.yaml" in {item.path for item in client.list_artifacts(child.info.run_id)}
+        assert {"config.yaml", "curves.csv"} <= {item.path for item in client.list_artifacts(child.info.run_id)}
+
+
+def test_every_run_in_mlflow_says_where_it_comes_from(finished: FinishedSearch) -> None:
+    [parent] = runs_of(finished.place, "study")
+    children = runs_of(finished.place, "trial")
+    for run in (parent, *children):
+        assert run.data.tags["dataset"] == "synthetic-150"
+        assert len(run.data.tags["dataset_fingerprint"]) == 64
+        assert run.data.tags.get("git_commit") == git_commit(REPOSITORY)
+    assert {(run.data.tags["fold"], run.data.tags["seed"], run.data.tags["stage"]) for run in children} == {
+        ("0", "0", "downstream")
+    }
 
 
 def test_two_runs_with_one_seed_and_one_slot_have_the_same_leaderboard(searches: Searches) -> None:
@@ -242,3 +257,16 @@ def test_a_time_budget_ends_the_search_in_good_order(searches: Searches) -> None
     assert 0 < len(trials) < 500
     assert search.result["stop_reason"] == "time budget"
     assert all(trial.state != "running" for trial in trials)
+
+
+@pytest.mark.slow
+def test_the_first_search_of_a_newcomer_prunes_tracks_and_exports(workplace: Workplace) -> None:
+    done = workplace.run("search/run.py", "--space", str(REPOSITORY / "spaces" / "default.yaml"), "--json")
+    assert done.returncode == 0, done.stderr
+    trials = trials_of(workplace, "default")
+    assert len(trials) >= 10
+    assert sum(trial.state == "pruned" for trial in trials) >= 1
+    assert len(runs_of(workplace, "study")) == 1
+    assert len(runs_of(workplace, "trial")) == len(trials)
+    assert workplace.run("search/export.py").returncode == 0
+    assert (workplace.folder / "best.yaml").exists()
