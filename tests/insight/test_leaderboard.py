@@ -51,8 +51,10 @@ def test_smaller_errors_come_first(space: SearchSpace, trial: Make) -> None:
     assert [row.trial for row in leaderboard([trial(0, 0.1), trial(1, 0.9), trial(2, 0.5)], by_error)] == [1, 2, 0]
 
 
-def test_a_constant_prediction_is_never_best(space: SearchSpace, trial: Make) -> None:
-    flags = notes(np.arange(30.0), np.ones(30))
+@pytest.mark.parametrize("labels_are_constant", [False, True], ids=["predictions", "labels"])
+def test_what_is_constant_is_never_best(space: SearchSpace, trial: Make, labels_are_constant: bool) -> None:
+    arrays = (np.arange(30.0), np.ones(30))
+    flags = notes(*reversed(arrays) if labels_are_constant else arrays)
     board = leaderboard([trial(0, 0.9, "complete", None, *flags), trial(1, 0.1)], space)
     assert [(row.rank, row.trial) for row in board] == [(1, 1), (None, 0)]
     with pytest.raises(StoreError, match=r"no complete trial to choose from \(1 trial: 1 complete\)"):
