@@ -301,7 +301,7 @@ def test_test_labels_change_nothing_but_the_test_metrics(dataset: Dataset) -> No
 def test_read_only_arrays_are_used_without_a_warning(dataset: Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        list(Trial(tiny_config(), dataset=dataset))
+        assert list(Trial(tiny_config(), dataset=dataset))
 
 
 @pytest.mark.parametrize("name", ["tpu", "cpu:0", "cuda:", "cuda:x", "cuda:99", "cuda:-1", "CUDA", ""])

@@ -32,7 +32,7 @@ def cached(folder: Path, key: str, compute: Callable[[], NDArray[Any]]) -> NDArr
     try:
         return _read(path)
     except FileNotFoundError:
-        pass
+        _LOG.debug("%s: not there yet", path)
     except (OSError, ValueError, EOFError) as error:
         _LOG.warning("%s: damaged (%s); computing these features again.", path, error)
     check_writable(folder, "Set data.cache to a folder that you may write to.")

@@ -68,3 +68,4 @@ def test_a_stderr_that_is_closed_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
     with LineWatch(space()) as watch:
         watch.ended(0, "complete", 0.5, "", ranked=True)
         watch.ended(1, "complete", 0.6, "", ranked=True)
+    assert closed.closed

@@ -101,9 +101,11 @@ def test_a_record_without_values_gives_words(space: SearchSpace, trial: Make) ->
 
 
 def test_all_equal_values_and_a_far_one_can_be_drawn(space: SearchSpace, trial: Make) -> None:
-    study_plots([trial(n, 0.5) for n in range(3)], space, study="equal")
     by_error = dataclasses.replace(space, metric=METRICS["rmse"])
-    study_plots([*(trial(n, 0.5 + n / 100) for n in range(9)), trial(9, -1e30, "failed")], by_error, study="far")
+    far = [*(trial(n, 0.5 + n / 100) for n in range(9)), trial(9, -1e30, "failed")]
+    for trials, each in (([trial(n, 0.5) for n in range(3)], space), (far, by_error)):
+        pictures = study_plots(trials, each, study="odd")
+        assert all(len(ink(png)) > 2 for png in pictures.values())
 
 
 def test_the_same_record_gives_the_same_bytes(fixed_stages: SearchSpace) -> None:
