@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sqlite3
 
 import pytest
 from conftest_tools import Workplace
@@ -74,3 +76,17 @@ def test_a_server_that_does_not_speak_mlflow_is_named(workplace: Workplace) -> N
     assert done.returncode == 2, done.stderr
     assert address in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_tracking_database_that_another_process_holds_is_named(workplace: Workplace) -> None:
+    folder = workplace.folder / "mlruns"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        other.execute("CREATE TABLE held (x)")
+        other.commit()
+        other.execute("BEGIN EXCLUSIVE")
+        done = workplace.run("search/run.py", "--space", "small.yaml")
+    assert done.returncode == 2, done.stderr
+    assert "mlflow.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "studies").exists()
