@@ -1,4 +1,4 @@
-"""The one attention primitive of all models, and its backends.
+"""The primitives on edges that all models are made of, and their backends.
 
 Adding a backend is adding a file to this folder that registers itself: the files are found, not listed.
 """
@@ -15,8 +15,17 @@ from licap.errors import ConfigError, DeviceError
 from licap.fields import nearest
 from licap.graph import KnowledgeGraph
 from licap.ops.registry import BACKENDS, Backend
+from licap.ops.relation_sum import relation_sum
 
-__all__ = ["BACKENDS", "available_backends", "relation_attention", "resolve_backend"]
+__all__ = [
+    "BACKENDS",
+    "available_backends",
+    "dot_attention",
+    "neighbour_sum",
+    "relation_attention",
+    "relation_sum",
+    "resolve_backend",
+]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -67,4 +76,38 @@ def relation_attention(
     Source: PreGAT's attention (LICAP, arXiv 2402.17791) and GENI's (KDD 2019, equations 3 and 4), with the attention
     vector split into its parts, so that nothing is projected per edge.
     """
-    return resolve_backend(backend, z.device).attend(z, el, er, em, graph, slope=slope)
+    return resolve_backend(backend, z.device).relation_attention(z, el, er, em, graph, slope=slope)
+
+
+def dot_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    graph: KnowledgeGraph,
+    *,
+    relation_key: Tensor | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    """Attention over incoming edges whose logits are dot products, changed by the edge's relation.
+
+    out[v] = Σ_{e=(u→v)} softmax_e(⟨q[v], k[u]⟩ · gain[r] + shift[r] + ⟨q[u], relation_key[r]⟩) · v[u],  r = type(e)
+
+    q, k, v: [N, H, D]; whoever wants a scale puts it into q. gain, shift: [R, H]. relation_key: [R, H, D], None leaves
+    its term out. float32 or float64, on one device. Parallel edges count one by one. Differentiable once in all.
+
+    Returns: [N, H, D], zero where no edge comes in.
+    Raises: ConfigError, DeviceError as `resolve_backend`.
+    Source: RGTN's attention (Huang et al., KDD 2022) in all of its edge modes, with relations projected once each.
+    """
+    return resolve_backend(backend, q.device).dot_attention(q, k, v, gain, shift, relation_key, graph)
+
+
+def neighbour_sum(x: Tensor, graph: KnowledgeGraph, *, backend: str = "auto") -> Tensor:
+    """out[v] = Σ_{e=(u→v)} x[u], parallel edges counted one by one.
+
+    x: [N, D], float32 or float64. Differentiable once. Returns: [N, D], zero where no edge comes in.
+    Raises: ConfigError, DeviceError as `resolve_backend`.
+    """
+    return resolve_backend(backend, x.device).neighbour_sum(x, graph)

@@ -1,4 +1,4 @@
-"""The registry of attention backends: a name, what it needs, and the function that computes.
+"""The registry of backends: a name, what it needs, and the three functions that compute the primitives.
 
 Knows no backend: each file registers itself, and `licap.ops` imports every file of the folder.
 """
@@ -14,38 +14,54 @@ from torch import Tensor
 from licap.graph import KnowledgeGraph
 
 
-class Attend(Protocol):
-    """What a backend computes; shapes as in `licap.ops.relation_attention`."""
+class RelationAttention(Protocol):
+    """Shapes as in `licap.ops.relation_attention`."""
 
     def __call__(
         self, z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float
     ) -> Tensor: ...
 
 
+class DotAttention(Protocol):
+    """Shapes as in `licap.ops.dot_attention`."""
+
+    def __call__(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        gain: Tensor,
+        shift: Tensor,
+        relation_key: Tensor | None,
+        graph: KnowledgeGraph,
+    ) -> Tensor: ...
+
+
+class NeighbourSum(Protocol):
+    """Shapes as in `licap.ops.neighbour_sum`."""
+
+    def __call__(self, x: Tensor, graph: KnowledgeGraph) -> Tensor: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """One implementation of the primitive.
+    """One implementation of the primitives.
 
     installed: whether its library is there, asked without importing it. device_types: those of torch it runs on, empty
     for all.
     """
 
     name: str
-    attend: Attend
     installed: Callable[[], bool]
     device_types: tuple[str, ...]
+    relation_attention: RelationAttention
+    dot_attention: DotAttention
+    neighbour_sum: NeighbourSum
 
 
 BACKENDS: dict[str, Backend] = {}
 
 
-def register(
-    name: str, *, installed: Callable[[], bool], device_types: tuple[str, ...] = ()
-) -> Callable[[Attend], Attend]:
-    """Decorator that enters a function into `BACKENDS`."""
-
-    def enter(attend: Attend) -> Attend:
-        BACKENDS[name] = Backend(name=name, attend=attend, installed=installed, device_types=device_types)
-        return attend
-
-    return enter
+def register(backend: Backend) -> None:
+    """Enters a backend into `BACKENDS` under its name."""
+    BACKENDS[backend.name] = backend

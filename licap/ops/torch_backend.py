@@ -1,4 +1,4 @@
-"""`relation_attention` in plain torch, on any device; the same inputs give the same bits.
+"""The primitives in plain torch, on any device; the same inputs give the same bits.
 
 On the CPU, sums over edges are products of sparse CSR matrices, so that no [E, H, D] array exists; elsewhere messages
 are gathered and reduced by segments, which CUDA does in a fixed order. Notation: N nodes, E edges in destination order,
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from licap.graph import KnowledgeGraph
 from licap.ops.edge_index import EdgeIndex, Grouping, edge_index
-from licap.ops.registry import register
+from licap.ops.registry import Backend, register
 
 with warnings.catch_warnings():
     # torch says once, at the first CSR tensor, that their interface may still change.
@@ -23,10 +23,23 @@ with warnings.catch_warnings():
     torch.zeros(1, 1).to_sparse_csr()
 
 
-@register("torch", installed=lambda: True)
-def attend(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
+def relation_attention(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
     """See `licap.ops.relation_attention`."""
     out: Tensor = _RelationAttention.apply(z, el, er, em, edge_index(graph, z.device), slope)  # type: ignore[no-untyped-call]
+    return out
+
+
+def dot_attention(
+    q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, relation_key: Tensor | None, graph: KnowledgeGraph
+) -> Tensor:
+    """See `licap.ops.dot_attention`."""
+    out: Tensor = _DotAttention.apply(q, k, v, gain, shift, relation_key, edge_index(graph, q.device))  # type: ignore[no-untyped-call]
+    return out
+
+
+def neighbour_sum(x: Tensor, graph: KnowledgeGraph) -> Tensor:
+    """See `licap.ops.neighbour_sum`."""
+    out: Tensor = _NeighbourSum.apply(x, edge_index(graph, x.device))  # type: ignore[no-untyped-call]
     return out
 
 
@@ -55,10 +68,7 @@ class _RelationAttention(torch.autograd.Function):
         grad = grad.contiguous()
         index: EdgeIndex = ctx.index
         d_z = weighted_sum(alpha, grad, index.by_src, index.dst)
-        # Softmax: dlogit = α (dα − Σ α dα), and the sum over a node's edges is ⟨g, out⟩.
-        d_logit = edge_dots(grad, z, index)
-        d_logit -= (grad * out).sum(-1).index_select(0, index.dst)
-        d_logit *= alpha
+        d_logit = softmax_gradient(edge_dots(grad, z, index), alpha, (grad * out).sum(-1), index)
         d_logit = torch.where(negative, d_logit * ctx.slope, d_logit)
         return (
             d_z,
@@ -68,6 +78,71 @@ class _RelationAttention(torch.autograd.Function):
             None,
             None,
         )
+
+
+class _DotAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, key: Tensor | None, index: EdgeIndex
+    ) -> Tensor:
+        q, k, v = (each.contiguous() for each in (q, k, v))
+        dots = edge_dots(q, k, index)
+        logits = dots * gain.index_select(0, index.rel)
+        logits += shift.index_select(0, index.rel)
+        if key is not None:
+            logits += (q.index_select(0, index.src) * key.index_select(0, index.rel)).sum(-1)
+        alpha = edge_softmax_(logits, index)
+        out = weighted_sum(alpha, v, index.by_dst, index.src)
+        ctx.save_for_backward(q, k, v, gain, key, dots, alpha, out)
+        ctx.index = index
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, gain, key, dots, alpha, out = ctx.saved_tensors
+        grad = grad.contiguous()
+        index: EdgeIndex = ctx.index
+        d_v = weighted_sum(alpha, grad, index.by_src, index.dst)
+        d_logit = softmax_gradient(edge_dots(grad, v, index), alpha, (grad * out).sum(-1), index)
+        d_dot = d_logit * gain.index_select(0, index.rel)
+        d_q = weighted_sum(d_dot, k, index.by_dst, index.src)
+        d_k = weighted_sum(d_dot, q, index.by_src, index.dst)
+        d_gain, d_shift = group_sum(dots.mul_(d_logit), index.by_rel), group_sum(d_logit, index.by_rel)
+        d_key = None
+        if key is not None:
+            d_q += weighted_sum(d_logit, key, index.by_src, index.rel)
+            d_key = weighted_sum(d_logit, q, index.by_rel, index.src)
+        return d_q, d_k, d_v, d_gain, d_shift, d_key, None
+
+
+class _NeighbourSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: EdgeIndex) -> Tensor:
+        ctx.index = index
+        return adjacent_sum(x.contiguous(), index.by_dst, index.src)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        index: EdgeIndex = ctx.index
+        return adjacent_sum(grad.contiguous(), index.by_src, index.dst), None
+
+
+def softmax_gradient(d_alpha: Tensor, alpha: Tensor, dots: Tensor, index: EdgeIndex) -> Tensor:
+    """α (dα − Σ α dα), in place of d_alpha [E, H]. dots: [N, H] the sums of a node's edges, which are ⟨g, out⟩."""
+    d_alpha -= dots.index_select(0, index.dst)
+    d_alpha *= alpha
+    return d_alpha
+
+
+def adjacent_sum(x: Tensor, grouping: Grouping, ends: Tensor) -> Tensor:
+    """out[v] = Σ_{e in v's group} x[ends[e]]. x: [N, D]. ends: [E]. Returns: [K, D]."""
+    if not grouping.in_order:
+        ends = ends.index_select(0, grouping.edges)
+    if x.device.type != "cpu":
+        return segment_sum(x.index_select(0, ends), grouping.indptr)
+    return _csr(grouping.indptr, ends, x.new_ones(ends.shape[0]), x.shape[0]) @ x
 
 
 def edge_softmax_(logits: Tensor, index: EdgeIndex) -> Tensor:
@@ -141,3 +216,15 @@ def segment_sum(values: Tensor, indptr: Tensor) -> Tensor:
 
 def _csr(indptr: Tensor, columns: Tensor, values: Tensor, num_columns: int) -> Tensor:
     return torch.sparse_csr_tensor(indptr, columns, values, (indptr.shape[0] - 1, num_columns), check_invariants=False)
+
+
+register(
+    Backend(
+        name="torch",
+        installed=lambda: True,
+        device_types=(),
+        relation_attention=relation_attention,
+        dot_attention=dot_attention,
+        neighbour_sum=neighbour_sum,
+    )
+)

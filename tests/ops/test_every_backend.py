@@ -23,7 +23,7 @@ from licap.ops.edge_index import _CACHE, edge_index
 pytestmark = pytest.mark.filterwarnings("error:.*CSR", "error:.*not writable")
 backends = pytest.mark.parametrize("backend", available_backends())
 SLOPE = 0.2
-NOT_BACKENDS = {"__init__", "registry", "edge_index"}
+NOT_BACKENDS = {"__init__", "registry", "edge_index", "relation_sum"}
 
 
 @pytest.fixture(params=sorted(GRAPHS))
@@ -152,7 +152,7 @@ def test_wide_ids_give_the_same_as_narrow_ones(backend: str) -> None:
 
 def test_no_backend_file_escapes_the_registry() -> None:
     files = {path.stem for path in Path(licap.ops.__file__).parent.glob("*.py")} - NOT_BACKENDS
-    homes = {backend.attend.__module__.rpartition(".")[2] for backend in BACKENDS.values()}
+    homes = {backend.relation_attention.__module__.rpartition(".")[2] for backend in BACKENDS.values()}
     assert files == homes
 
 
