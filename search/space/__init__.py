@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from search.space.estimate import describe
+from search.space.grid import grid_points
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 from search.space.space import SearchSpace
 
-__all__ = ["Parameter", "PrunerConfig", "Resources", "SamplerConfig", "SearchSpace", "describe"]
+__all__ = ["Parameter", "PrunerConfig", "Resources", "SamplerConfig", "SearchSpace", "describe", "grid_points"]

@@ -27,7 +27,7 @@ def active(
     """
     seen: dict[str, Scalar] = {}
     for parameter in parameters:
-        if all(parent in seen and seen[parent] in allowed for parent, allowed in parameter.when.items()):
+        if parameter.counts(seen):
             seen[parameter.name] = values.get(parameter.name, base[parameter.name])
     return tuple(seen)
 

@@ -87,8 +87,9 @@ def _categorical(spec: FieldSpec, declaration: Mapping[str, Any], path: Path_, f
             good = False
         else:
             choices.append(cast(Scalar, value))
-    if good and len(choices) < 2:
-        findings.add(where, f"needs two values or more (got {len(choices)}). A single one belongs under config")
+    # A single value is of use with a condition: it gives one model a setting that others do not get.
+    if good and not choices:
+        findings.add(where, "needs a value at least (got none)")
         return None
     return Parameter(name=spec.name, kind="categorical", choices=tuple(choices)) if good else None
 

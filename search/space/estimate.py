@@ -6,17 +6,20 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, cast
 
+from licap.errors import ConfigError
 from licap.fields import Scalar
+from search.space.grid import grid_points
 from search.space.parameter import Parameter, shown
 
 if TYPE_CHECKING:
     from search.space.space import SearchSpace
 
-# Points drawn to see how many trials pretrain at all and how long their stages are.
+# Points looked at to see how many trials pretrain at all and how long their stages are: drawn, or all of a grid.
 _DRAWS = 500
+_LARGEST_GRID = 2_000
 _EXAMPLES = 3
 
 
@@ -35,12 +38,11 @@ class Estimate:
 
 
 def estimate(space: SearchSpace) -> Estimate:
-    """Counts epochs. A trial that sees features only does not pretrain, and its share is drawn from the space."""
-    rng = random.Random(space.seed)
-    lengths = [_stage_lengths(space, space.sample(rng)) for _ in range(_DRAWS)]
-    mean_pretrain = sum(pretrain for pretrain, _ in lengths) / _DRAWS
-    mean_downstream = sum(downstream for _, downstream in lengths) / _DRAWS
-    trials = _num_trials(space)
+    """Counts epochs. Not every trial pretrains: which ones do is counted where a grid says it, else drawn."""
+    trials = space.num_trials
+    lengths = [_epochs(space, values) for values in _typical_points(space)]
+    mean_pretrain = sum(pretrain for pretrain, _ in lengths) / len(lengths)
+    mean_downstream = sum(downstream for _, downstream in lengths) / len(lengths)
     full = round(trials * (mean_pretrain + mean_downstream))
     stops = space.rungs()
     if not stops:
@@ -59,11 +61,21 @@ def estimate(space: SearchSpace) -> Estimate:
     return Estimate(trials, full, round(expected), tuple(reaching))
 
 
-def _num_trials(space: SearchSpace) -> int:
-    """`trials`, or fewer where a grid without conditions ends before."""
-    if space.sampler.name != "grid" or any(parameter.when for parameter in space.parameters):
-        return space.trials
-    return int(min(space.trials, math.prod(parameter.count() for parameter in space.parameters)))
+def _typical_points(space: SearchSpace) -> list[Mapping[str, Scalar]]:
+    """All that will be tried, where a grid of bearable size says so; else points drawn from the space."""
+    if space.sampler.name == "grid" and space.num_trials <= _LARGEST_GRID:
+        rest = (point for point in grid_points(space.parameters) if point not in space.starting_points)
+        return list(islice(chain(space.starting_points, rest), space.num_trials))
+    rng = random.Random(space.seed)
+    return [space.sample(rng) for _ in range(_DRAWS)]
+
+
+def _epochs(space: SearchSpace, values: Mapping[str, Scalar]) -> tuple[int, int]:
+    """Epochs of both stages; none where a rule refuses the combination, since its trial ends before it starts."""
+    try:
+        return _stage_lengths(space, values)
+    except ConfigError:
+        return 0, 0
 
 
 def _stage_lengths(space: SearchSpace, values: Mapping[str, Scalar]) -> tuple[int, int]:
@@ -96,7 +108,7 @@ def describe(space: SearchSpace) -> str:
 
 def _header(space: SearchSpace) -> Iterator[str]:
     better = "larger" if space.metric.direction == "max" else "smaller"
-    limits = [f"{space.trials} trials"]
+    limits = [_trials_text(space)]
     if space.time_budget_s is not None:
         limits.append(f"{space.time_budget_s:g} s at most")
     if space.max_concurrent is not None:
@@ -110,6 +122,15 @@ def _header(space: SearchSpace) -> Iterator[str]:
     )
     yield f"  pruner      {_pruner_text(space)}"
     yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; results every {space.report_every} epochs"
+
+
+def _trials_text(space: SearchSpace) -> str:
+    size = space.grid_size
+    if size is None:
+        return f"{space.trials} trials"
+    if space.trials < size:
+        return f"{space.trials:,} of the {size:,} points of the grid"
+    return f"{size:,} trials, every point of the grid once"
 
 
 def _pruner_text(space: SearchSpace) -> str:
@@ -158,7 +179,7 @@ def _cell(point: Mapping[str, Scalar], name: str) -> str:
 
 def _cost(space: SearchSpace) -> Iterator[str]:
     cost = estimate(space)
-    yield f"Cost: {cost.trials} trials, {cost.full:,} epochs if none stops early."
+    yield f"Cost: {cost.trials:,} trials, {cost.full:,} epochs if none stops early."
     if space.rungs():
         reached = ", ".join(map(str, cost.reaching))
         yield (

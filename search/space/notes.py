@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from licap.fields import Scalar
-from search.space.parameter import Parameter
+from search.space.parameter import Parameter, shown
 from search.space.rungs import budgets, grace, offset
 from search.space.settings import SpaceSettings
 
@@ -14,42 +14,64 @@ from search.space.settings import SpaceSettings
 _PROBLEM = ("data.dataset", "data.path", "data.synthetic", "fold", "split_seed")
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How many trials there are to be, and how many there could be. grid: None for other samplers."""
+
+    trials: int
+    grid: int | None
+    starting_points: int
+
+
 def notes_on(
-    settings: SpaceSettings, parameters: Sequence[Parameter], base: Mapping[str, Scalar], num_starting_points: int
+    settings: SpaceSettings, parameters: Sequence[Parameter], base: Mapping[str, Scalar], counts: Counts
 ) -> Iterator[str]:
     """Sentences for people, one each."""
-    yield from _on_comparison(settings, parameters)
-    yield from _on_sampler(settings, parameters, num_starting_points)
+    yield from _on_comparison(parameters)
+    yield from _on_sampler(settings, parameters, counts)
+    yield from _on_grid(settings, counts)
     yield from _on_pruner(settings, base)
 
 
-def _on_comparison(settings: SpaceSettings, parameters: Sequence[Parameter]) -> Iterator[str]:
+def _on_comparison(parameters: Sequence[Parameter]) -> Iterator[str]:
     for parameter in parameters:
+        if parameter.count() == 1 and not parameter.when:
+            yield f"{parameter.name} has a single value, {shown(parameter.extremes()[0])}: it could stand under config."
         if any(parameter.name == name or parameter.name.startswith(f"{name}.") for name in _PROBLEM):
             yield f"{parameter.name} is searched: trials with different data or folds are ranked against each other."
         if parameter.name == "seed":
             yield "seed is searched: the best trial may owe its rank to a lucky seed."
 
 
-def _on_sampler(settings: SpaceSettings, parameters: Sequence[Parameter], num_starting_points: int) -> Iterator[str]:
+def _on_sampler(settings: SpaceSettings, parameters: Sequence[Parameter], counts: Counts) -> Iterator[str]:
     sampler = settings.sampler
-    if num_starting_points > settings.trials:
-        yield f"There are {num_starting_points} starting points, {settings.trials} trials: the last are left out."
-    if sampler.name in ("tpe", "cmaes") and settings.trials <= sampler.startup:
+    if counts.starting_points > counts.trials:
+        yield f"There are {counts.starting_points} starting points, {counts.trials} trials: the last are left out."
+    if sampler.name in ("tpe", "cmaes") and counts.trials <= sampler.startup:
         yield (
-            f"All {settings.trials} trials are random: {sampler.name} takes over after {sampler.startup} "
+            f"All {counts.trials} trials are random: {sampler.name} takes over after {sampler.startup} "
             "(sampler.startup)."
         )
-    if sampler.name == "grid":
-        size = math.prod(parameter.count() for parameter in parameters)
-        if size > settings.trials:
-            yield f"The grid has up to {size:.0f} points, of which {settings.trials} are tried."
     if sampler.name == "cmaes":
         apart = [parameter.name for parameter in parameters if parameter.kind == "categorical" or parameter.when]
         if apart:
             yield f"cmaes learns plain numbers only; these are drawn independently: {', '.join(apart)}."
         if len(parameters) - len(apart) < 2:
             yield "cmaes needs at least two unconditional numbers; with fewer, every value is drawn independently."
+
+
+def _on_grid(settings: SpaceSettings, counts: Counts) -> Iterator[str]:
+    if counts.grid is None:
+        return
+    if counts.grid > counts.trials:
+        yield f"The grid has {counts.grid:,} points, of which {counts.trials:,} are tried. Leave out trials to try all."
+    elif counts.grid < counts.trials:
+        yield f"The grid has {counts.grid:,} points: the search ends when they are used up."
+    if settings.pruner.name != "none":
+        yield (
+            f"{settings.pruner.name} stops points of the grid early, and a comparison of the grid lacks them. "
+            "Set pruner: none to have all of them."
+        )
 
 
 def _on_pruner(settings: SpaceSettings, base: Mapping[str, Scalar]) -> Iterator[str]:

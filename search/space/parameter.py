@@ -74,6 +74,10 @@ class Parameter:
         low, high = self.bounds
         return low <= value <= high and (self.step is None or self._on_step(value))
 
+    def counts(self, chosen: Mapping[str, Scalar]) -> bool:
+        """Whether the conditions hold, given the values of the parents that count themselves."""
+        return all(parent in chosen and chosen[parent] in allowed for parent, allowed in self.when.items())
+
     def parse(self, value: object) -> Scalar:
         """Converts and checks a value that a file or command line gave. Raises: ValueError naming value and range."""
         parsed = self.spec.parse(value)

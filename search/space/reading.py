@@ -15,11 +15,12 @@ from search.space.conditions import Surroundings, settle
 from search.space.corners import check_combinations
 from search.space.declare import INVALID, declare, parsed
 from search.space.findings import OVERRIDE, Findings
-from search.space.notes import notes_on
+from search.space.grid import grid_size
+from search.space.notes import Counts, notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides
 from search.space.parameter import Parameter, shown
 from search.space.rungs import STAGE_LENGTHS, budgets, stage_length
-from search.space.settings import MAX_STUDY_NAME, SpaceSettings, is_study_name, seconds, study_name_of
+from search.space.settings import MAX_STUDY_NAME, USUAL_TRIALS, SpaceSettings, is_study_name, seconds, study_name_of
 from search.space.space import SearchSpace
 from search.space.starting import leaves, read_starting_points
 
@@ -41,6 +42,8 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
     check_combinations(parameters.settled, base, starting_points, places, findings)
     chosen = _metric(settings.metric, findings)
     findings.refuse()
+    size = grid_size(parameters.settled, [*starting_points.values()]) if settings.sampler.name == "grid" else None
+    trials = settings.trials or size or USUAL_TRIALS
     return SearchSpace(
         name=settings.name or study_name_of(stem),
         metric=chosen,
@@ -50,7 +53,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         sampler=settings.sampler,
         pruner=settings.pruner,
         resources=settings.resources,
-        trials=settings.trials,
+        trials=trials,
         time_budget_s=settings.time_budget,
         max_concurrent=settings.max_concurrent,
         seed=settings.seed,
@@ -59,7 +62,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         notes=(
             *findings.remarks,
             *parameters.dropped,
-            *notes_on(settings, parameters.settled, base, len(starting_points)),
+            *notes_on(settings, parameters.settled, base, Counts(trials, size, len(starting_points))),
         ),
     )
 

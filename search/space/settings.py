@@ -11,6 +11,8 @@ _DURATION = re.compile(r"^\s*(?P<number>[^\sA-Za-z]+(?:[eE][-+]?\d+)?)\s*(?P<uni
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_STUDY_NAME = 100
+# How many trials a sampler gets that knows no end of its own, where the file does not say.
+USUAL_TRIALS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,9 @@ class SpaceSettings(Checked):
     metric: str = string("spearman", "validation metric to be best in; its direction is known")
     sampler: SamplerConfig = part(SamplerConfig)
     pruner: PrunerConfig = part(PrunerConfig)
-    trials: int = whole(20, "trials in all, starting points included", at_least=1)
+    trials: int | None = whole(
+        None, "trials in all, starting points included; null: all points of a grid, else 20", at_least=1
+    )
     time_budget: float | None = real(
         None, "seconds, or as 90s, 30m, 2h; no trial starts after it; null: none", above=0.0
     )

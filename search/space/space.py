@@ -15,6 +15,7 @@ from licap.yaml_file import parse_yaml, read_yaml, write_yaml
 from search.space import rungs
 from search.space.conditions import active
 from search.space.corners import build_config, edges
+from search.space.grid import grid_size
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 
@@ -72,6 +73,17 @@ class SearchSpace:
     def max_budget(self) -> int:
         """Epochs of both stages, the longest where they are searched."""
         return rungs.longest(self.parameters, self.base, rungs.STAGE_LENGTHS)
+
+    @property
+    def grid_size(self) -> int | None:
+        """How many trials the grid takes, starting points included; None for other samplers."""
+        return grid_size(self.parameters, self.starting_points) if self.sampler.name == "grid" else None
+
+    @property
+    def num_trials(self) -> int:
+        """How many trials there will be if nothing cuts the search off: `trials`, or fewer where a grid is used up."""
+        size = self.grid_size
+        return self.trials if size is None else min(self.trials, size)
 
     def rungs(self) -> tuple[int, ...]:
         """Budgets at which ASHA compares trials, ascending; empty without a pruner."""

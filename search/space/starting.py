@@ -99,18 +99,20 @@ def _completed(
     findings: Findings,
 ) -> dict[str, Scalar] | None:
     by_name = {parameter.name: parameter for parameter in parameters}
-    counting = active(parameters, base, values)
+    # Where a parameter has a single value, there is nothing to leave out.
+    usual = {**base, **{each.name: each.extremes()[0] for each in parameters if each.count() == 1}}
+    counting = active(parameters, usual, values)
     good = True
     for name in values:
         if name not in counting:
             findings.add(places[name], f"does not count here: needs {by_name[name].when_text()}. Leave it out")
             good = False
     for name in counting:
-        if name not in values and not by_name[name].contains(base[name]):
+        if name not in values and not by_name[name].contains(usual[name]):
             findings.add(
                 path,
-                f"leaves out {name}, whose default {shown(base[name])} lies outside the space "
+                f"leaves out {name}, whose default {shown(usual[name])} lies outside the space "
                 f"({by_name[name].range_text()}). Give a value",
             )
             good = False
-    return {name: values.get(name, base[name]) for name in counting} if good else None
+    return {name: values.get(name, usual[name]) for name in counting} if good else None

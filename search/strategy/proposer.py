@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from licap.fields import Scalar
-from search.space import Parameter, SamplerConfig
-from search.strategy.grid import grid_points
+from search.space import Parameter, SamplerConfig, grid_points
 
 Values = Mapping[str, Scalar]
 

@@ -19,7 +19,6 @@ from optuna.trial import TrialState
 
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
-from search.strategy.grid import counts
 from search.strategy.proposer import Source, Values
 
 
@@ -46,7 +45,7 @@ class Sampled(Source):
             _ = trial.relative_params
             values: dict[str, Scalar] = {}
             for parameter in self._parameters:
-                if counts(parameter, values):
+                if parameter.counts(values):
                     values[parameter.name] = _suggest(trial, parameter)
         self._open[number] = trial
         return values
@@ -98,7 +97,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 def _is_point(values: Values, parameters: Sequence[Parameter]) -> bool:
     chosen: dict[str, Scalar] = {}
     for parameter in parameters:
-        if counts(parameter, chosen):
+        if parameter.counts(chosen):
             if parameter.name not in values or not parameter.contains(values[parameter.name]):
                 return False
             chosen[parameter.name] = values[parameter.name]

@@ -228,7 +228,16 @@ def test_samples_are_the_same_for_the_same_seed(read: Any) -> None:
         (f"sampler: cmaes\n{ONE}", "cmaes needs at least two"),
         ("sampler: cmaes\n" + BINS, "drawn independently: pretrain.bins.kind, pretrain.bins.count, pretrain.beta.p"),
         (f"sampler: {{name: tpe, startup: 20}}\ntrials: 20\n{ONE}", "All 20 trials are random"),
-        ("sampler: grid\ntrials: 3\nsearch: {pretrain.heads: {type: int, low: 1, high: 8}}\n", "up to 8 points"),
+        (
+            "sampler: grid\ntrials: 3\nsearch: {pretrain.heads: {type: int, low: 1, high: 8}}\n",
+            "The grid has 8 points, of which 3",
+        ),
+        (
+            "sampler: grid\ntrials: 9\nsearch: {pretrain.heads: {type: int, low: 1, high: 8}}\n",
+            "8 points: the search ends",
+        ),
+        ("sampler: grid\nsearch: {fold: {type: int, low: 0, high: 4}}\n", "asha stops points of the grid early"),
+        ("search: {downstream.monitor: {type: categorical, choices: [loss]}}\n", "a single value, loss: it could"),
         (f"trials: 1\nstart: [{{}}, {{pretrain.lr: 0.1}}]\n{ONE}", "2 starting points, 1 trials"),
         (f"pruner: {{stage: pretrain}}\n{ONE}", "ridge probe"),
         (f"pruner: {{grace: 3}}\nreport_every: 5\n{ONE}", "A trial pauses every 5 epochs"),

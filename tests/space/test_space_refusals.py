@@ -119,9 +119,9 @@ def entry(name: str, declaration: str) -> str:
             "must be a list",
         ),
         (
-            entry("downstream.input", "type: categorical, choices: [features]"),
+            entry("downstream.input", "type: categorical, choices: []"),
             "study.yaml:2: search.downstream.input.choices:",
-            "belongs under config",
+            "needs a value at least",
         ),
         (
             entry("downstream.input", "type: categorical, choices: [features, featrues]"),

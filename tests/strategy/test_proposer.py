@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from licap.errors import ConfigError
 from licap.fields import Scalar
-from search.space import Parameter, SamplerConfig
+from search.space import Parameter, SamplerConfig, grid_points
 from search.strategy import Proposer
-from search.strategy.grid import grid_points
 from search.strategy.sampled import Sampled
 
 SPACE = (
