@@ -120,7 +120,7 @@ def _parameters_that_matter(config: TrialConfig) -> list[tuple[str, Scalar]]:
         ("", data.features),
         ("fold", config.fold),
         ("seed", config.seed),
-        *(stage1 if downstream.input != "features" else []),
+        *(stage1 if downstream.needs_pretraining else []),
         ("", downstream.model),
         ("", downstream.input),
         ("lr", downstream.lr),

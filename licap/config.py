@@ -18,7 +18,6 @@ from licap.fields import (
     construct,
     flag,
     flatten,
-    nearest,
     nest,
     parse_all,
     part,
@@ -27,13 +26,13 @@ from licap.fields import (
     values_of,
     whole,
 )
+from licap.model_configs import MODEL_NAMES, MOST_HEADS, WIDEST, ModelConfig, ModelConfigs
+from licap.presets import preset_values
 from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
 
 NUM_FOLDS = 5
 
-# Far above what anybody trains, and low enough to be refused by name rather than by running out of memory.
-_WIDEST = 65_536
-_MOST_HEADS = 1024
+# Far above what anybody trains, and low enough to be refused by name.
 _LONGEST = 10_000_000
 _MOST_THREADS = 1024
 _STRONGEST = 1e6
@@ -56,7 +55,7 @@ class SyntheticConfig(Checked):
 class Node2vecConfig(Checked):
     """Structure features where a data set brings none (Grover & Leskovec, KDD 2016)."""
 
-    dim: int = whole(64, "width of the embedding", at_least=1, at_most=_WIDEST)
+    dim: int = whole(64, "width of the embedding", at_least=1, at_most=WIDEST)
     num_walks: int = whole(10, "walks from each node", at_least=1, at_most=_LONGEST)
     walk_length: int = whole(40, "nodes in a walk", at_least=2, at_most=1_000_000)
     window: int = whole(5, "context size of the skip-gram model", at_least=1, at_most=10_000)
@@ -75,7 +74,7 @@ class TextConfig(Checked):
         "tfidf: TF-IDF and truncated SVD, offline; sentence: a sentence encoder (extra `text`)",
         ["tfidf", "sentence"],
     )
-    dim: int = whole(64, "width of the SVD", at_least=1, at_most=_WIDEST)
+    dim: int = whole(64, "width of the SVD", at_least=1, at_most=WIDEST)
     model: str = string("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
 
 
@@ -90,7 +89,10 @@ class DataConfig(Checked):
     )
     path: str | None = string(None, "folder of the data set")
     features: str = choice(
-        "struct", "what models see: structure, semantic, or both side by side", ["struct", "semantic", "concat"]
+        "struct",
+        "what is seen; concat: structure and semantic side by side, as one input; both: as two, each with an encoder "
+        "of its own",
+        ["struct", "semantic", "concat", "both"],
     )
     struct_file: str | None = string(
         None, "structure features of one's own: .npy in the order of the nodes, or .npz with names and features"
@@ -100,6 +102,11 @@ class DataConfig(Checked):
     synthetic: SyntheticConfig = part(SyntheticConfig)
     node2vec: Node2vecConfig = part(Node2vecConfig)
     text: TextConfig = part(TextConfig)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the inputs that `features` stands for; each is encoded on its own."""
+        return ("struct", "semantic") if self.features == "both" else (self.features,)
 
     def cross_problems(self) -> Iterator[Problem]:
         """A data set of files needs its folder; the generated one has none."""
@@ -124,8 +131,11 @@ class BinsConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class BetaConfig(Checked):
-    """Binomial closeness coefficients β of L2."""
+    """Closeness coefficients β of L2."""
 
+    kind: str = choice(
+        "binomial", "binomial: as in the paper; none: all bins count alike (ablation)", ["binomial", "none"]
+    )
     p: float = real(0.5, "probability of the binomial; up to 0.5 keeps β falling with distance", above=0.0, below=1.0)
     scale: float = real(1.0, "stretches the binomial's N; larger is flatter", at_least=1.0)
     allow_unordered: bool = flag(False, "admit p above 0.5, where β no longer falls with distance")
@@ -142,16 +152,22 @@ class BetaConfig(Checked):
 class PretrainConfig(Checked):
     """Stage 1: contrastive pretraining (LICAP, arXiv 2402.17791)."""
 
-    encoder: str = choice("pregat", "encoder", ["pregat"])
-    heads: int = whole(8, "heads of the first layer", at_least=1, at_most=_MOST_HEADS)
-    hidden: int = whole(8, "width of a head of the first layer", at_least=1, at_most=_WIDEST)
+    encoder: str = choice("pregat", "encoder; gat: PreGAT without relations (ablation)", ["pregat", "gat"])
+    training: str = choice(
+        "before",
+        "before: stage 1, whose embeddings are then frozen; joint: its losses are added to stage 2's, and there is no "
+        "stage 1 (ablation)",
+        ["before", "joint"],
+    )
+    heads: int = whole(8, "heads of the first layer", at_least=1, at_most=MOST_HEADS)
+    hidden: int = whole(8, "width of a head of the first layer", at_least=1, at_most=WIDEST)
     out_dim: int | None = whole(
         None,
         "width of the embeddings; null: 64 for structure features, else 128 (published)",
         at_least=1,
-        at_most=_WIDEST,
+        at_most=WIDEST,
     )
-    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=_WIDEST)
+    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=WIDEST)
     negative_slope: float = real(0.01, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
     imp_ratio: float = real(0.1, "γ: share of the training nodes in the top bin", above=0.0, below=1.0)
     nontop_ratio: float = real(5.0, "ρ: where the non-top pool ends, in top bins", above=1.0)
@@ -180,27 +196,21 @@ class PretrainConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GENIConfig(Checked):
-    """GENI (Park et al., KDD 2019)."""
-
-    layers: int = whole(3, "layers of score aggregation", at_least=1, at_most=1000)
-    heads: int = whole(4, "attention heads", at_least=1, at_most=_MOST_HEADS)
-    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=_WIDEST)
-    negative_slope: float = real(0.2, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
-    dropout: float = real(0.3, "dropout on the input features", at_least=0.0, below=1.0)
-    centrality_scaling: bool = flag(True, "scale the score by the node's centrality")
-    residual: bool = flag(False, "add a layer's input to its output")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DownstreamConfig(Checked):
+class DownstreamConfig(ModelConfigs):
     """Stage 2: the model that estimates importance."""
 
-    model: str = choice("geni", "model", ["geni"])
+    model: str = choice("geni", "model", MODEL_NAMES)
     input: str = choice(
         "features+embeddings",
-        "features: no LICAP; embeddings: as in the paper; or both side by side",
-        ["features", "embeddings", "features+embeddings"],
+        "features: no LICAP; embeddings: as in the paper; or both side by side; untrained: embeddings of an encoder "
+        "that was not trained, to tell LICAP's gain from its architecture's",
+        ["features", "embeddings", "features+embeddings", "untrained", "features+untrained"],
+    )
+    labels: str = choice(
+        "plain",
+        "how models see log labels; plain: as they are; standardised: mean 0 and deviation 1 over the training nodes; "
+        "bias: plain, and a learned bias on the output that starts at their mean",
+        ["plain", "standardised", "bias"],
     )
     lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
     weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
@@ -209,7 +219,32 @@ class DownstreamConfig(Checked):
     patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1, at_most=_LONGEST)
     min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=_LONGEST)
     monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"])
-    geni: GENIConfig = part(GENIConfig)
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """The options of the model that counts."""
+        own: ModelConfig = getattr(self, self.model)
+        return own
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the model's input holds the features themselves."""
+        return self.input.startswith("features")
+
+    @property
+    def sees_embeddings(self) -> bool:
+        """Whether the model's input holds embeddings, trained or not."""
+        return self.input != "features"
+
+    @property
+    def needs_pretraining(self) -> bool:
+        """Whether the embeddings in the model's input are trained."""
+        return self.input in ("embeddings", "features+embeddings")
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """A model that sees the graph alone has no use for embeddings."""
+        if not self.model_config.sees_inputs and self.sees_embeddings:
+            yield Problem("input", f"is {self.input}, but {self.model} sees the graph alone. Set it to features")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,9 +275,35 @@ class TrialConfig(Checked):
     runtime: RuntimeConfig = part(RuntimeConfig)
 
     @property
+    def pretrains(self) -> bool:
+        """Whether there is a stage 1."""
+        return self.downstream.needs_pretraining and self.pretrain.training == "before"
+
+    @property
     def total_budget(self) -> int:
         """Epochs of both stages, whether or not a stage stops early."""
         return self.pretrain.max_epochs + self.downstream.max_epochs
+
+    def cross_problems(self) -> Iterator[Problem]:
+        """Models say how many channels they take, and what can be trained jointly."""
+        down = self.downstream
+        if down.model_config.two_channels and len(self.data.channels) != 2:
+            yield Problem(
+                "data.features",
+                f"is {self.data.features}, but {down.model} takes structure and semantic features as two inputs. "
+                "Set it to both",
+            )
+        if self.pretrain.training == "joint" and not down.needs_pretraining:
+            yield Problem(
+                "pretrain.training",
+                f"is joint, but downstream.input is {down.input}: there is nothing to train jointly. Set "
+                "downstream.input to embeddings, or pretrain.training to before",
+            )
+        elif self.pretrain.training == "joint" and not down.model_config.trained:
+            yield Problem(
+                "pretrain.training",
+                f"is joint, but {down.model} is not trained by gradient. Set it to before",
+            )
 
     def flat(self) -> dict[str, Scalar]:
         """All values by dotted name."""
@@ -257,61 +318,6 @@ class TrialConfig(Checked):
         return config_from(self.flat() | dict(values))
 
 
-PRESETS: Mapping[str, Mapping[str, Scalar]] = {
-    # The settings of the code that LICAP's authors published (zhangtia16/LICAP, commit ad3ef2a).
-    # Written out whole, so that a default that moves does not move them.
-    "published": {
-        "split_seed": 0,
-        "pretrain.encoder": "pregat",
-        "pretrain.heads": 8,
-        "pretrain.hidden": 8,
-        "pretrain.out_dim": None,
-        "pretrain.relation_dim": 10,
-        "pretrain.negative_slope": 0.01,
-        "pretrain.imp_ratio": 0.1,
-        "pretrain.nontop_ratio": 5.0,
-        "pretrain.sampling_seed": 0,
-        "pretrain.bins.kind": "length",
-        "pretrain.bins.length": 1.0,
-        "pretrain.beta.p": 0.5,
-        "pretrain.beta.scale": 1.0,
-        "pretrain.temperature": 0.05,
-        "pretrain.eta1": 1.0,
-        "pretrain.eta2": 1.0,
-        "pretrain.lr": 0.005,
-        "pretrain.weight_decay": 5e-4,
-        "pretrain.clip_norm": 10.0,
-        "pretrain.max_epochs": 1000,
-        "pretrain.patience": 20,
-        "pretrain.min_epoch": -1,
-        "pretrain.embeddings": "last",
-        "downstream.model": "geni",
-        "downstream.input": "embeddings",
-        "downstream.lr": 0.005,
-        "downstream.weight_decay": 5e-4,
-        "downstream.clip_norm": None,
-        "downstream.max_epochs": 10_000,
-        "downstream.patience": 1000,
-        "downstream.min_epoch": -1,
-        "downstream.monitor": "loss",
-        "downstream.geni.layers": 3,
-        "downstream.geni.heads": 4,
-        "downstream.geni.relation_dim": 10,
-        "downstream.geni.negative_slope": 0.2,
-        "downstream.geni.dropout": 0.3,
-        "downstream.geni.centrality_scaling": False,
-        "downstream.geni.residual": False,
-    },
-}
-
-
-def preset_values(name: object) -> dict[str, Scalar]:
-    """The values of a preset by dotted name. Raises: ValueError naming the presets there are."""
-    if isinstance(name, str) and name in PRESETS:
-        return dict(PRESETS[name])
-    raise ValueError(f"unknown preset {name!r}{nearest(str(name), PRESETS)} (there are: {', '.join(PRESETS)})")
-
-
 def config_from(flat: Mapping[str, object]) -> TrialConfig:
     """A trial config from dotted values; what is absent takes its default. Raises: ConfigError with every problem."""
     good, problems = parse_all(TrialConfig, flat)
@@ -320,16 +326,20 @@ def config_from(flat: Mapping[str, object]) -> TrialConfig:
     return construct(TrialConfig, good)
 
 
-def config_values(document: YamlDocument) -> dict[str, object]:
-    """The dotted values of a config file, its preset resolved. Raises: ConfigError with file and line."""
+def config_values(document: YamlDocument, given: dict[str, object]) -> dict[str, object]:
+    """The dotted values of a config file under those given, its preset resolved for the model that they name.
+
+    Raises: ConfigError with file and line.
+    """
     try:
         flat = flatten(document.data)
     except ConfigError as error:
         raise ConfigError(_placed(problem, document, {}) for problem in error.problems) from None
     if "preset" not in flat:
-        return flat
+        return flat | given
+    preset, flat = flat.pop("preset"), flat | given
     try:
-        return preset_values(flat.pop("preset")) | flat
+        return preset_values(preset, flat.get("downstream.model")) | flat
     except ValueError as error:
         raise ConfigError(f"{document.where(('preset',))}: preset: {error}") from None
 
@@ -357,12 +367,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrialConfig:
     Raises: ConfigError with every problem of the file, each with its line.
     """
     document = read_yaml(path)
-    values = config_values(document)
     given = parse_overrides(overrides)
     if "preset" in given:
         raise ConfigError("--set preset: a preset is named in the file. Write preset: NAME there.")
+    values = config_values(document, given)
     try:
-        return config_from(values | given)
+        return config_from(values)
     except ConfigError as error:
         raise ConfigError(_placed(problem, document, given) for problem in error.problems) from None
 

@@ -1,4 +1,4 @@
-"""Stage 2: full-batch training of a model that estimates importance, one epoch a step.
+"""Stage 2: a model that estimates importance, trained on the full batch, one epoch a step, or fitted in one step.
 
 An epoch is forward, loss on training nodes, backward, clipping, Adam; then a forward pass without dropout gives the
 validation values that early stopping looks at (published order), so the scores of an epoch belong to the parameters
@@ -7,7 +7,8 @@ after its step. Knows neither test labels nor stage 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from licap.config import DownstreamConfig
 from licap.early_stopping import EarlyStopping
 from licap.metrics import evaluate
-from licap.models.base import DownstreamModel
+from licap.models.base import FittedModel, ImportanceModule
 from licap.training import Learner, check_finite
 
 STAGE = "downstream"
@@ -42,16 +43,72 @@ class Best:
     val_metrics: Mapping[str, float]
 
 
-class Downstream:
-    """The stage: call `step` until it is `finished`. Starts from whatever parameters the model has.
+class DownstreamStage(ABC):
+    """What both kinds of stage 2 have in common: call `step` until it is `finished`."""
 
-    inputs: [N, in_dim], frozen. labels: [N] log labels; only those of `train` and `val` nodes are read.
+    epoch: int
+    best: Best | None
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """Whether the stage has ended, by its length or early."""
+
+    @abstractmethod
+    def step(self) -> DownstreamEpoch:
+        """One epoch. Raises: DivergedError; `best` keeps what it had."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, as tensors and plain values."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state_dict` gave."""
+
+
+class Fitting(DownstreamStage):
+    """The stage of a model that is fitted in one go: a single epoch. Arguments as of `Downstream`, with one input."""
+
+    def __init__(self, model: FittedModel, inputs: Tensor, labels: Tensor, *, train: Tensor, val: Tensor) -> None:
+        self.epoch = 0
+        self.best: Best | None = None
+        self._model, self._inputs, self._labels = model, inputs, labels
+        self._train, self._val = train, val
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model has been fitted."""
+        return self.epoch > 0
+
+    def step(self) -> DownstreamEpoch:
+        """Fits and predicts. Raises: DivergedError where a prediction is not finite."""
+        scores = self._model.fit_predict(self._inputs, self._labels, self._train)
+        check_finite(STAGE, self.epoch, {"prediction": scores})
+        self.best = Best(scores, {}, evaluate(_float64(self._labels[self._val]), _float64(scores[self._val])))
+        self.epoch = 1
+        losses = (nn.functional.mse_loss(scores[of], self._labels[of]).item() for of in (self._train, self._val))
+        return DownstreamEpoch(*losses)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `DownstreamStage.state_dict`."""
+        return {"epoch": self.epoch, "best": _packed(self.best)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `DownstreamStage.load_state_dict`."""
+        self.epoch, self.best = state["epoch"], _unpacked(state["best"], self._inputs.device)
+
+
+class Downstream(DownstreamStage):
+    """The stage of a model that is trained by gradient. Starts from whatever parameters the model has.
+
+    channels: inputs, each [N, width], frozen. labels: [N] log labels; only those of `train` and `val` nodes are read.
     """
 
     def __init__(
         self,
-        model: DownstreamModel,
-        inputs: Tensor,
+        model: ImportanceModule,
+        channels: Sequence[Tensor],
         labels: Tensor,
         *,
         train: Tensor,
@@ -62,9 +119,9 @@ class Downstream:
         self.stopping = EarlyStopping(patience=config.patience, min_epoch=config.min_epoch, save_path="")
         self.scores: Tensor | None = None
         self.best: Best | None = None
-        self._model, self._inputs, self._labels, self._config = model, inputs, labels, config
+        self._model, self._channels, self._labels, self._config = model, channels, labels, config
         self._train, self._val = train, val
-        self._val_labels: NDArray[np.float64] = labels[val].double().cpu().numpy()
+        self._val_labels = _float64(labels[val])
         self._learner = Learner(model, lr=config.lr, weight_decay=config.weight_decay, clip_norm=config.clip_norm)
 
     @property
@@ -85,13 +142,15 @@ class Downstream:
         better = self.stopping.update(self._watched(scores, val_loss), self.epoch)
         # Until an epoch is watched, the latest one stands in for the best.
         if better or self.stopping.best_epoch is None:
-            self.best = Best(scores, self._learner.parameters(), evaluate(self._val_labels, self._of_val(scores)))
+            self.best = Best(
+                scores, self._learner.parameters(), evaluate(self._val_labels, _float64(scores[self._val]))
+            )
         self.epoch += 1
         return DownstreamEpoch(loss, val_loss)
 
     def _train_once(self) -> float:
         self._model.train()
-        loss = self._model.loss(self._model(self._inputs), self._labels, self._train)
+        loss = self._model.training_loss(self._channels, self._labels, self._train)
         check_finite(STAGE, self.epoch, {"loss": loss})
         grad_norm = self._learner.gradients(loss)
         check_finite(STAGE, self.epoch, {"gradient norm": grad_norm})
@@ -101,16 +160,12 @@ class Downstream:
     def _score(self) -> Tensor:
         self._model.eval()
         with torch.no_grad():
-            return self._model(self._inputs)
+            return self._model(*self._channels)
 
     def _watched(self, scores: Tensor, val_loss: float) -> float:
         if self._config.monitor == "loss":
             return -val_loss
-        return evaluate(self._val_labels, self._of_val(scores), [self._config.monitor])[self._config.monitor]
-
-    def _of_val(self, scores: Tensor) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = scores[self._val].double().cpu().numpy()
-        return values
+        return evaluate(self._val_labels, _float64(scores[self._val]), [self._config.monitor])[self._config.monitor]
 
     def restore_best(self) -> None:
         """Gives the model the parameters of the best epoch."""
@@ -119,23 +174,32 @@ class Downstream:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, as tensors and plain values."""
-        best = self.best
         return {
             "epoch": self.epoch,
             "stopping": self.stopping.state_dict(),
             "learner": self._learner.state_dict(),
             "scores": self.scores,
-            "best": None if best is None else [best.scores, dict(best.parameters), dict(best.val_metrics)],
+            "best": _packed(self.best),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave."""
-        device = self._inputs.device
+        device = self._channels[0].device
         self._learner.load_state_dict(state["learner"])
         self.stopping.load_state_dict(state["stopping"])
         self.epoch = state["epoch"]
         self.scores = None if state["scores"] is None else state["scores"].to(device)
-        self.best = None
-        if state["best"] is not None:
-            scores, parameters, val_metrics = state["best"]
-            self.best = Best(scores.to(device), parameters, val_metrics)
+        self.best = _unpacked(state["best"], device)
+
+
+def _float64(values: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = values.detach().double().cpu().numpy()
+    return array
+
+
+def _packed(best: Best | None) -> list[Any] | None:
+    return None if best is None else [best.scores, dict(best.parameters), dict(best.val_metrics)]
+
+
+def _unpacked(state: list[Any] | None, device: torch.device) -> Best | None:
+    return None if state is None else Best(state[0].to(device), state[1], state[2])

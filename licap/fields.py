@@ -172,10 +172,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 @cache
 def specs_of(cls: type) -> Mapping[str, FieldSpec]:
-    """All leaves of a config class and its parts, by dotted name, in order of declaration."""
+    """All leaves of a config class and its parts, by dotted name; its own before its parts', as declared."""
     hints = _hints_of(cls)
     found: dict[str, FieldSpec] = {}
-    for item in fields(cls):
+    for item in sorted(fields(cls), key=lambda item: is_dataclass(hints[item.name])):
         hint = hints[item.name]
         if is_dataclass(hint):
             for name, spec in specs_of(typing.cast(type, hint)).items():
@@ -284,8 +284,9 @@ def construct(cls: type[T], flat: Mapping[str, Scalar], prefix: str = "") -> T:
 
 
 def values_of(config: object) -> dict[str, Scalar]:
-    """All leaves of a config object, by dotted name."""
-    return flatten(dataclasses.asdict(typing.cast(Any, config)))
+    """All leaves of a config object, by dotted name, in the order of `specs_of`."""
+    flat = flatten(dataclasses.asdict(typing.cast(Any, config)))
+    return {name: flat[name] for name in specs_of(typing.cast(type, type(config)))}
 
 
 class Checked:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from licap.config import BinsConfig, PretrainConfig
+from licap.config import BetaConfig, BinsConfig, PretrainConfig
 from licap.errors import DataError
 
 Ids = NDArray[np.int64]
@@ -89,7 +89,7 @@ def hierarchical_sample(
         )
     bin_of_top, num_bins = finer_bins(labels[tiers.top] - tiers.border, config.bins)
     nonempty, column = np.unique(bin_of_top, return_inverse=True)
-    beta = _closeness_between(nonempty, num_bins, p=config.beta.p, scale=config.beta.scale)
+    beta = _weights(nonempty, num_bins, config.beta)
     return HierarchicalSample(
         border=tiers.border,
         border2=tiers.border2,
@@ -196,6 +196,12 @@ def closeness(num_bins: int, *, p: float, scale: float) -> NDArray[np.float64]:
     if num_bins < 1 or not 0 < p < 1 or not scale >= 1:
         raise ValueError(f"needs num_bins >= 1, 0 < p < 1, scale >= 1 (got {num_bins}, {p}, {scale})")
     return _closeness_between(np.arange(num_bins), num_bins, p=p, scale=scale)
+
+
+def _weights(some: Ids, num_bins: int, config: BetaConfig) -> NDArray[np.float64]:
+    if config.kind == "none":
+        return np.ones((some.size, some.size))
+    return _closeness_between(some, num_bins, p=config.p, scale=config.scale)
 
 
 def _closeness_between(some: Ids, num_bins: int, *, p: float, scale: float) -> NDArray[np.float64]:

@@ -25,15 +25,18 @@ from licap.config import RuntimeConfig, TrialConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.downstream import STAGE as DOWNSTREAM
-from licap.downstream import Best, Downstream
+from licap.downstream import Best, Downstream, DownstreamStage, Fitting
+from licap.encoding import Channel, Encoding, assemble, input_widths, new_encoder, untrained_embeddings
 from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, StoreError
 from licap.fields import shortened
+from licap.joint import JointModel
+from licap.label_scale import with_labels
 from licap.metrics import evaluate
 from licap.metrics import notes as metric_notes
-from licap.models import build_encoder, build_model
+from licap.models import FittedModel, Setting, build_model
 from licap.ops import resolve_backend
 from licap.pretrain import STAGE as PRETRAIN
-from licap.pretrain import Contrast, Pretraining
+from licap.pretrain import Contrast
 from licap.probe import RidgeProbe
 from licap.reproducibility import Randomness, set_threads, stage_seed
 from licap.sampling import HierarchicalSample, sample_fold
@@ -41,10 +44,7 @@ from licap.splits import Split, make_split, transform_labels
 from licap.training import check_finite
 
 SplitName = Literal["train", "val", "test"]
-_STATE_FORMAT = 1
-# Published widths of the embeddings, for structure features and for all others.
-_OUT_DIM = {"struct": 64}
-_OUT_DIM_ELSE = 128
+_STATE_FORMAT = 2
 # Where data lie and how they got there: what they are is in the fingerprint and the features.
 _NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file")
 
@@ -77,26 +77,30 @@ class Trial:
         self._dtype = {"float32": torch.float32, "float64": torch.float64}[config.runtime.dtype]
         set_threads(config.runtime.threads)
         data = dataset if dataset is not None else load_dataset(config.data)
-        if config.data.features not in data.features:
+        missing = [name for name in config.data.channels if name not in data.features]
+        if missing:
+            there = ", ".join(sorted(data.features))
             raise ConfigError(
-                f"data.features: {config.data.features} is not among the features of {data.name} "
-                f"({', '.join(sorted(data.features))}). Choose one of them."
+                f"data.features: {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not among the features "
+                f"of {data.name} ({there}). Choose one of them."
             )
         self._dataset = data
         self._labels = transform_labels(data.importance)
         self.split: Split = make_split(data.valid, fold=config.fold, seed=config.split_seed)
         self._graph = data.graph.with_self_loops()
-        self._features = self._tensor(data.features[config.data.features])
-        self._pretraining: Pretraining | None = None
+        self._channels = [Channel(name, self._tensor(data.features[name])) for name in config.data.channels]
+        self._encoding: Encoding | None = None
         self._probe: RidgeProbe | None = None
         self._probed: dict[str, float] = {}
-        self._embeddings: Tensor | None = None
-        self._downstream: Downstream | None = None
-        self._randomness = Randomness(stage_seed(config.seed, PRETRAIN))
+        self._embeddings: list[Tensor] | None = None
+        self._downstream: DownstreamStage | None = None
+        self._randomness = Randomness(stage_seed(config.seed, DOWNSTREAM))
         self._diverged: DivergedError | None = None
-        if config.downstream.input != "features":
+        # Found out now, whatever stage it is for.
+        self._contrast = self._sampled() if config.downstream.needs_pretraining else None
+        if config.pretrains:
             with memory_in_words():
-                self._begin_pretraining(contrastive_sample(self.config, self._dataset))
+                self._begin_encoding()
 
     def __iter__(self) -> Iterator[Report]:
         return self
@@ -134,11 +138,14 @@ class Trial:
         return _array(self._best().scores)
 
     def embeddings(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
-        """[N, D] embeddings that stage 1 handed on, or would now; None without stage 1 or before its first epoch."""
+        """[N, D] embeddings handed to stage 2, or what stage 1 would hand on now, channels side by side.
+
+        None where there are none (yet), or where they are trained jointly.
+        """
         handed = self._embeddings
-        if handed is None and self._pretraining is not None:
-            handed = self._pretraining.embeddings
-        return None if handed is None else handed.cpu().numpy()
+        if handed is None and self._encoding is not None:
+            handed = self._encoding.embeddings
+        return None if handed is None else torch.cat(handed, dim=1).cpu().numpy()
 
     def evaluate(self, split: SplitName) -> dict[str, float]:
         """All metrics of the best parameters on a split. Raises: LicapError before there are any."""
@@ -150,13 +157,13 @@ class Trial:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next report depends on: tensors and plain values, loadable with weights_only."""
-        pretraining, downstream = self._pretraining, self._downstream
+        encoding, downstream = self._encoding, self._downstream
         diverged = self._diverged
         return {
             "format": _STATE_FORMAT,
             "checksum": self._checksum,
             "randomness": self._randomness.state_dict(),
-            "pretraining": None if pretraining is None else pretraining.state_dict(),
+            "encoding": None if encoding is None else encoding.state_dict(),
             "probed": dict(self._probed),
             "embeddings": self._embeddings,
             "downstream": None if downstream is None else downstream.state_dict(),
@@ -175,19 +182,20 @@ class Trial:
             )
         self._probed = dict(state["probed"])
         self._diverged = DivergedError(*state["diverged"]) if state["diverged"] else None
-        self._embeddings = None if state["embeddings"] is None else state["embeddings"].to(self._device)
+        handed = state["embeddings"]
+        self._embeddings = None if handed is None else [each.to(self._device) for each in handed]
         self._downstream = None
         if state["downstream"] is not None:
             self._begin_downstream()
             _existing(self._downstream).load_state_dict(state["downstream"])
-        elif state["pretraining"] is not None:
-            if self._pretraining is None:
-                self._begin_pretraining(contrastive_sample(self.config, self._dataset))
-            _existing(self._pretraining).load_state_dict(state["pretraining"])
+        elif state["encoding"] is not None:
+            if self._encoding is None:
+                self._begin_encoding()
+            _existing(self._encoding).load_state_dict(state["encoding"])
         self._randomness.load_state_dict(state["randomness"])
 
     def _advance(self) -> Report:
-        if self._pretraining is not None and not self._pretraining.finished:
+        if self._encoding is not None and not self._encoding.finished:
             return self._pretrain()
         if self._downstream is None:
             self._hand_on()
@@ -197,31 +205,31 @@ class Trial:
             raise StopIteration
         return self._train(stage)
 
-    def _begin_pretraining(self, sample: HierarchicalSample) -> None:
-        own = self.config.pretrain
-        out_dim = own.out_dim or _OUT_DIM.get(self.config.data.features, _OUT_DIM_ELSE)
-        self._randomness = Randomness(stage_seed(self.config.seed, PRETRAIN))
-        with self._randomness.active():
-            encoder = build_encoder(own, self._features.shape[1], out_dim, self._graph, self.config.runtime.backend)
-        contrast = Contrast.from_sample(sample, own, device=self._device, dtype=self._dtype)
-        encoder = encoder.to(self._device, self._dtype)
-        self._pretraining = Pretraining(encoder, self._features, contrast, own)
+    def _sampled(self) -> Contrast:
+        sample = contrastive_sample(self.config, self._dataset)
+        return Contrast.from_sample(sample, self.config.pretrain, device=self._device, dtype=self._dtype)
+
+    def _begin_encoding(self) -> None:
+        self._encoding = Encoding(self.config, self._channels, _existing(self._contrast), self._graph)
         train = self._ids(self.split.train)
         self._probe = RidgeProbe(
-            self._features,
+            torch.cat(self._features, dim=1),
             self._tensor(self._labels)[train],
             train=train,
             asked=self._ids(self.split.val),
-            penalty=own.probe_ridge,
+            penalty=self.config.pretrain.probe_ridge,
         )
 
+    @property
+    def _features(self) -> list[Tensor]:
+        return [channel.features for channel in self._channels]
+
     def _pretrain(self) -> Report:
-        stage = _existing(self._pretraining)
+        stage = _existing(self._encoding)
         epoch = stage.epoch
-        with self._randomness.active():
-            numbers = stage.step()
+        numbers = stage.step()
         if epoch % self.config.pretrain.probe_every == 0:
-            self._probed = self._look(_existing(stage.embeddings), epoch)
+            self._probed = self._look(torch.cat(_existing(stage.embeddings), dim=1), epoch)
         own = {
             "pretrain.loss": numbers.loss,
             "pretrain.l1": numbers.l1,
@@ -244,35 +252,38 @@ class Trial:
         } | {f"val.{name}": value for name, value in chosen.items()}
 
     def _hand_on(self) -> None:
-        """Keeps the embeddings; encoder and optimiser are not needed any more."""
-        if self._pretraining is not None:
-            self._embeddings = self._pretraining.embeddings
+        """Keeps the embeddings; encoders and optimisers are not needed any more."""
+        if self._encoding is not None:
+            self._embeddings = self._encoding.embeddings
+        elif self.config.downstream.sees_embeddings and not self.config.downstream.needs_pretraining:
+            self._embeddings = untrained_embeddings(self.config, self._channels, self._graph)
+        self._encoding = self._probe = None
 
     def _begin_downstream(self) -> None:
         own = self.config.downstream
-        inputs = self._inputs()
-        self._pretraining = self._probe = None
+        self._encoding = self._probe = None
         self._randomness = Randomness(stage_seed(self.config.seed, DOWNSTREAM))
-        with self._randomness.active():
-            model = build_model(
-                own, inputs.shape[1], self._graph, self._graph.degree_centrality(), self.config.runtime.backend
-            )
-        self._downstream = Downstream(
-            model.to(self._device, self._dtype),
-            inputs,
-            self._known_labels(),
-            train=self._ids(self.split.train),
-            val=self._ids(self.split.val),
-            config=own,
+        setting = Setting(
+            graph=self._dataset.graph,
+            widths=input_widths(self.config, self._channels),
+            labelled=self._dataset.valid,
+            backend=self.config.runtime.backend,
         )
-
-    def _inputs(self) -> Tensor:
-        if self.config.downstream.input == "features":
-            return self._features
-        embeddings: Tensor = _existing(self._embeddings)
-        if self.config.downstream.input == "embeddings":
-            return embeddings
-        return torch.cat([self._features, embeddings], dim=1)
+        with self._randomness.active():
+            model = build_model(own, setting)
+        labels, train, val = self._known_labels(), self._ids(self.split.train), self._ids(self.split.val)
+        if isinstance(model, FittedModel):
+            (inputs,) = assemble(self._features, self._embeddings, own)
+            self._downstream = Fitting(model, inputs, labels, train=train, val=val)
+            return
+        # Adam's moments and early stopping see the wrappers' parameters too.
+        whole = with_labels(own.labels, model.to(self._device, self._dtype), labels, train)
+        if self.config.pretrain.training == "joint":
+            encoders = [new_encoder(self.config, channel, self._graph)[0] for channel in self._channels]
+            whole, channels = JointModel(whole, encoders, _existing(self._contrast), own), self._features
+        else:
+            channels = assemble(self._features, self._embeddings, own)
+        self._downstream = Downstream(whole, channels, labels, train=train, val=val, config=own)
 
     def _known_labels(self) -> Tensor:
         known = np.full_like(self._labels, np.nan)
@@ -309,7 +320,8 @@ class Trial:
         config = {name: value for name, value in self.config.flat().items() if name not in _NOT_IN_CHECKSUM}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode("ascii"))
         digest.update(self._dataset.fingerprint.encode("utf-8"))
-        digest.update(np.ascontiguousarray(self._dataset.features[self.config.data.features]).data)
+        for channel in self.config.data.channels:
+            digest.update(np.ascontiguousarray(self._dataset.features[channel]).data)
         return digest.hexdigest()
 
 

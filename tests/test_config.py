@@ -12,9 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licap.config import PRESETS, TrialConfig, config_from, load_config, parse_overrides
+from licap.config import TrialConfig, config_from, load_config, parse_overrides
 from licap.errors import ConfigError
 from licap.fields import FieldSpec, Scalar, specs_of
+from licap.model_configs import MODEL_NAMES
+from licap.presets import PRESETS, preset_values
 
 SPECS = specs_of(TrialConfig)
 
@@ -53,7 +55,7 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         "trial.yaml:3: pretrain.imp_ratio: must be a number above 0 and below 1 (got 1.5).",
         "trial.yaml:4: pretrain.lr: must be a number above 0 and at most 1e+30 (got 'fast').",
         "trial.yaml:6: pretrain.bins.knd: unknown key; did you mean pretrain.bins.kind?",
-        "trial.yaml:8: downstream.model: must be one of geni (got 'genni'); did you mean geni?",
+        f"trial.yaml:8: downstream.model: must be one of {', '.join(MODEL_NAMES)} (got 'genni'); did you mean geni?",
         "--set: fold: must be a whole number at least 0 and at most 4 (got 9).",
     ]
 
@@ -135,14 +137,31 @@ def test_numbers_may_be_written_as_text_and_whole_ones_as_floats() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_stands_in_for_the_defaults_and_the_file_has_the_last_word(tmp_path: Path, name: str) -> None:
     config = load_config(write(tmp_path, f"preset: {name}\n"))
-    assert config == config_from(PRESETS[name])
+    assert config == config_from(preset_values(name))
     changed = load_config(write(tmp_path, f"downstream:\n  patience: 7\npreset: {name}\n"), ["downstream.max_epochs=9"])
     assert (changed.downstream.patience, changed.downstream.max_epochs) == (7, 9)
     assert changed.downstream.input == config.downstream.input
 
 
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_preset_has_values_for_every_model(tmp_path: Path, model: str) -> None:
+    config = load_config(write(tmp_path, f"preset: published\ndownstream: {{model: {model}}}\n"))
+    assert config == config_from(preset_values("published", model))
+    named = set(preset_values("published", model))
+    assert {name for name in SPECS if name.startswith(f"downstream.{model}.")} <= named
+    assert {name for name in SPECS if name.startswith("downstream.") and name.count(".") == 1} <= named
+    assert config.downstream.labels == "plain"
+
+
+def test_a_model_given_on_the_command_line_gets_its_own_preset(tmp_path: Path) -> None:
+    path = write(tmp_path, "preset: published\n")
+    config = load_config(path, ["downstream.model=rgtn"])
+    assert (config.data.features, config.downstream.monitor) == ("both", "spearman")
+    assert load_config(path).downstream.monitor == "loss"
+
+
 def test_the_published_preset_is_what_the_authors_ran() -> None:
-    config = config_from(PRESETS["published"])
+    config = config_from(preset_values("published"))
     assert (config.pretrain.max_epochs, config.pretrain.patience, config.pretrain.lr) == (1000, 20, 0.005)
     assert (config.pretrain.clip_norm, config.pretrain.weight_decay) == (10.0, 5e-4)
     assert (config.pretrain.embeddings, config.downstream.input) == ("last", "embeddings")
@@ -229,7 +248,7 @@ def test_every_float_reads_back_to_the_same_bits(values: dict[str, float]) -> No
 
 
 def test_a_written_config_is_complete_and_loads_to_an_equal_one(tmp_path: Path) -> None:
-    config = config_from(PRESETS["published"]).with_values(
+    config = config_from(preset_values("published")).with_values(
         {"data.path": "1e5", "seed": 2**32 - 1, "pretrain.lr": 0.1 + 0.2}
     )
     assert load_config(write(tmp_path, config.to_yaml())) == config

@@ -11,7 +11,7 @@ from trial_cases import NUM_NODES, tiny_config, tiny_dataset
 from licap.config import DownstreamConfig
 from licap.downstream import Downstream
 from licap.errors import DivergedError
-from licap.models import build_model
+from licap.models import Setting, build_model
 
 CONFIG = tiny_config({"downstream.lr": 0.05, "downstream.max_epochs": 30}).downstream
 TRAIN, VAL = torch.arange(0, 100), torch.arange(100, 130)
@@ -20,14 +20,13 @@ TRAIN, VAL = torch.arange(0, 100), torch.arange(100, 130)
 def make_stage(config: DownstreamConfig = CONFIG) -> Downstream:
     """A stage on the tiny graph; the labels of nodes that are neither trained on nor validated are NaN."""
     data = tiny_dataset()
-    graph = data.graph.with_self_loops()
+    setting = Setting(graph=data.graph, widths=(6,), labelled=data.valid, backend="auto")
     torch.manual_seed(0)
-    model = build_model(config, 6, graph, graph.degree_centrality(), "auto").double()
+    model = build_model(config, setting).double()
     labels = torch.log1p(torch.tensor(data.importance).double())
     labels[130:] = float("nan")
-    return Downstream(
-        model, torch.tensor(data.features["struct"]).double(), labels, train=TRAIN, val=VAL, config=config
-    )
+    inputs = torch.tensor(data.features["struct"]).double()
+    return Downstream(model, [inputs], labels, train=TRAIN, val=VAL, config=config)
 
 
 def test_training_lowers_both_losses() -> None:
@@ -47,7 +46,7 @@ def test_the_best_scores_are_those_of_the_best_parameters() -> None:
     assert losses[-1] > min(losses) == losses[stage.stopping.best_epoch]
     stage.restore_best()
     stage._model.eval()
-    assert torch.equal(stage._model(stage._inputs), stage.best.scores)
+    assert torch.equal(stage._model(*stage._channels), stage.best.scores)
     assert stage.best.scores.shape == (NUM_NODES,)
 
 
@@ -55,7 +54,7 @@ def test_scores_are_made_without_dropout_and_the_loss_with_it() -> None:
     calm, noisy = (make_stage(replace(CONFIG, geni=replace(CONFIG.geni, dropout=rate))) for rate in (0.0, 0.9))
     assert calm.step().loss != noisy.step().loss
     noisy._model.eval()
-    assert torch.equal(noisy._model(noisy._inputs), noisy.scores)
+    assert torch.equal(noisy._model(*noisy._channels), noisy.scores)
 
 
 def test_early_stopping_waits_for_patience() -> None:
@@ -80,7 +79,7 @@ def test_epochs_that_are_not_watched_stand_in_for_the_best() -> None:
 def test_the_inputs_get_no_gradient() -> None:
     stage = make_stage()
     stage.step()
-    assert stage._inputs.grad is None
+    assert stage._channels[0].grad is None
     assert not stage.scores.requires_grad
 
 

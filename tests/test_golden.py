@@ -17,9 +17,6 @@ from golden_checks.case import Case, case_names, load_case
 OWN_COPY = Path(__file__).parent / "golden"
 FOLDER = Path(os.environ.get("LICAP_GOLDEN_DIR") or OWN_COPY)
 
-# Files of models that do not exist yet. A file leaves this list when it gets its check.
-NOT_YET = {"rgtn", "rgtn_trace", "gcn", "graphsage", "rgcn", "sgc", "baselines"}
-
 
 def has_check(name: str) -> bool:
     """Whether there is a check for the file of this name."""
@@ -27,11 +24,11 @@ def has_check(name: str) -> bool:
 
 
 def assert_known(file: Path) -> None:
-    """Asserts that a file of the folder is either checked or listed as not yet checkable."""
+    """Asserts that a file of the folder is checked."""
     if file.name == "README.md":
         return
     assert file.suffix == ".npz", f"{file}: not a golden file"
-    assert has_check(file.stem) or file.stem in NOT_YET, f"{file}: no check for it (golden_checks/{file.stem}.py)"
+    assert has_check(file.stem), f"{file}: no check for it (golden_checks/{file.stem}.py)"
 
 
 def assert_case_holds(name: str, case: Case) -> None:
@@ -41,9 +38,8 @@ def assert_case_holds(name: str, case: Case) -> None:
 
 
 def golden_cases() -> list[tuple[str, str]]:
-    """File and case of everything in the folder that is not listed as not yet checkable."""
-    files = [file for file in sorted(FOLDER.glob("*.npz")) if file.stem not in NOT_YET]
-    return [(file.stem, case) for file in files for case in case_names(file)]
+    """File and case of everything in the folder."""
+    return [(file.stem, case) for file in sorted(FOLDER.glob("*.npz")) for case in case_names(file)]
 
 
 @pytest.mark.parametrize(("name", "case"), golden_cases())
@@ -57,10 +53,6 @@ def test_every_file_of_the_folder_is_known() -> None:
     assert any(file.suffix == ".npz" for file in files)
     for file in files:
         assert_known(file)
-
-
-def test_no_file_with_a_check_is_left_out() -> None:
-    assert not [name for name in NOT_YET if has_check(name)]
 
 
 def test_an_unknown_file_is_noticed(tmp_path: Path) -> None:

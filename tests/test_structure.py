@@ -18,13 +18,16 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 LICAP_LAYERS = (
     ("errors",),
     ("fields", "yaml_file", "files", "console", "optional"),
+    ("model_configs", "presets"),
     ("config", "metrics", "early_stopping", "reproducibility"),
     ("checkpoint", "graph"),
     ("datasets", "splits"),
     ("sampling", "losses", "ops"),
     ("models",),
     ("training", "probe"),
-    ("pretrain", "downstream"),
+    ("pretrain", "downstream", "label_scale"),
+    ("encoding",),
+    ("joint",),
     ("trial",),
     ("experiment",),
     ("cli",),
@@ -34,7 +37,7 @@ SEARCH_LAYERS = (
     ("study", "strategy", "tracking"),
     ("insight",),
     ("engine",),
-    ("run", "export"),
+    ("run", "export", "compare"),
 )
 LIBRARY_ROOMS = {
     "ray": ("search/engine/",),
@@ -45,7 +48,7 @@ LIBRARY_ROOMS = {
     "dgl": ("licap/ops/", "licap/optional.py"),
     "gensim": ("licap/datasets/node2vec.py",),
     "matplotlib": ("search/insight/",),
-    "sklearn": ("licap/datasets/text_features.py",),
+    "sklearn": ("licap/datasets/text_features.py", "licap/models/"),
     "sentence_transformers": ("licap/datasets/",),
 }
 

@@ -15,7 +15,7 @@ from licap.graph import KnowledgeGraph
 class Dataset:
     """One knowledge graph with importance scores for some of its nodes.
 
-    importance: [N] float32 raw, 0 where invalid. valid: [N] bool. features: name (`struct`, `semantic`, `concat`) to
+    importance: [N] float32 raw, 0 where invalid. valid: [N] bool. features: channel (`struct`, `semantic`, `concat`) to
     [N, D] float32, only what was asked for. names: N strings; the row number stands in where a format has no
     names. titles: N readable names, not always unique, None where the format has none. fingerprint:
     sha256 over the canonical arrays.

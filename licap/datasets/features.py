@@ -31,14 +31,14 @@ _METHOD = 1
 
 
 def complete_features(raw: RawGraph, config: DataConfig, *, progress: Progress) -> Mapping[str, Features]:
-    """What `config.features` asks for, under that name: struct, semantic, or concat (structure, then semantic).
+    """The channels of `config.features`: struct, semantic, both of them, or concat (structure, then semantic).
 
-    Returns: one entry, [N, D] float32. Raises: DataError where a file is wrong or texts are missing; StoreError where
-    computed features cannot be kept.
+    Returns: an entry for each channel, [N, D] float32. Raises: DataError where a file is wrong or texts are missing;
+    StoreError where computed features cannot be kept.
     """
-    channels = {"struct": [_struct], "semantic": [_semantic], "concat": [_struct, _semantic]}[config.features]
-    parts = [channel(raw, config, progress) for channel in channels]
-    return {config.features: parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)}
+    makers = {"struct": [_struct], "semantic": [_semantic], "concat": [_struct, _semantic]}
+    parts = {name: [make(raw, config, progress) for make in makers[name]] for name in config.channels}
+    return {name: each[0] if len(each) == 1 else np.concatenate(each, axis=1) for name, each in parts.items()}
 
 
 def given_features(raw: RawGraph, config: DataConfig) -> dict[str, Features]:

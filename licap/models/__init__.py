@@ -8,14 +8,20 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-import numpy as np
-from numpy.typing import NDArray
-
 from licap.config import DownstreamConfig, PretrainConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import ENCODERS, MODELS, DownstreamModel, Encoder
+from licap.models.base import ENCODERS, MODELS, DownstreamModel, Encoder, FittedModel, Setting
 
-__all__ = ["ENCODERS", "MODELS", "DownstreamModel", "Encoder", "build_encoder", "build_model"]
+__all__ = [
+    "ENCODERS",
+    "MODELS",
+    "DownstreamModel",
+    "Encoder",
+    "FittedModel",
+    "Setting",
+    "build_encoder",
+    "build_model",
+]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -30,14 +36,6 @@ def build_encoder(
     )
 
 
-def build_model(
-    config: DownstreamConfig,
-    in_dim: int,
-    graph_with_loops: KnowledgeGraph,
-    centrality: NDArray[np.float32],
-    backend: str,
-) -> DownstreamModel:
-    """The model that `config.model` names, float32, on the CPU. centrality: [N] of the graph with loops."""
-    return MODELS[config.model].build(
-        config, in_dim=in_dim, graph=graph_with_loops, centrality=centrality, backend=backend
-    )
+def build_model(config: DownstreamConfig, setting: Setting) -> DownstreamModel | FittedModel:
+    """The model that `config.model` names, float32, on the CPU."""
+    return MODELS[config.model].build(config, setting)

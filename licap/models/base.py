@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -35,49 +37,80 @@ class Encoder(nn.Module, ABC):
         return out
 
 
-class DownstreamModel(nn.Module, ABC):
-    """Estimates node importance (log scale) on one graph. Stage 2 trains it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Setting:
+    """What a downstream model is built for.
+
+    graph: as stored, without added loops. widths: of the input channels. labelled: [N] which nodes have a score at all;
+    the scores are not here. backend: of the primitives on edges.
+    """
+
+    graph: KnowledgeGraph
+    widths: tuple[int, ...]
+    labelled: NDArray[np.bool_]
+    backend: str
+
+    @property
+    def in_dim(self) -> int:
+        """Width of the one channel."""
+        (width,) = self.widths
+        return width
+
+    @cached_property
+    def looped(self) -> KnowledgeGraph:
+        """The graph with one loop added to every node."""
+        return self.graph.with_self_loops()
+
+
+class ImportanceModule(nn.Module, ABC):
+    """Estimates node importance on one graph, and says what training lowers: a model, or a wrapper around one."""
+
+    @abstractmethod
+    def forward(self, *channels: Tensor) -> Tensor:
+        """channels: each [N, width]. Returns: scores [N]."""
+
+    def __call__(self, *channels: Tensor) -> Tensor:
+        """`forward`, typed."""
+        scores: Tensor = super().__call__(*channels)
+        return scores
+
+    def training_loss(self, channels: Sequence[Tensor], labels: Tensor, train: Tensor) -> Tensor:
+        """What training lowers: mean squared error of the training nodes, unless a model has its own.
+
+        labels: [N]. train: node ids. Returns: scalar.
+        """
+        return nn.functional.mse_loss(self(*channels)[train], labels[train])
+
+
+class DownstreamModel(ImportanceModule):
+    """A model that stage 2 trains by gradient, epoch by epoch."""
 
     @classmethod
     @abstractmethod
-    def build(
-        cls,
-        config: DownstreamConfig,
-        *,
-        in_dim: int,
-        graph: KnowledgeGraph,
-        centrality: NDArray[np.float32],
-        backend: str,
-    ) -> DownstreamModel:
-        """The model of a config, with initial weights from torch's global generator.
+    def build(cls, config: DownstreamConfig, setting: Setting) -> DownstreamModel:
+        """The model of a config, float32, on the CPU, with initial weights from torch's global generator."""
 
-        graph: with self loops. centrality: [N] of that graph.
-        """
+
+class FittedModel(ABC):
+    """Estimates node importance in one go: a closed form, a library's own training, or the graph alone."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: DownstreamConfig, setting: Setting) -> FittedModel:
+        """The model of a config; what it draws comes from torch's global generator."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor) -> Tensor:
-        """inputs: [N, in_dim]. Returns: scores [N]."""
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """`forward`, typed."""
-        scores: Tensor = super().__call__(inputs)
-        return scores
-
-    def loss(self, scores: Tensor, labels: Tensor, train: Tensor) -> Tensor:
-        """What training lowers: mean squared error of the training nodes, unless a model has its own.
-
-        scores, labels: [N]. train: node ids. Returns: scalar.
-        """
-        return nn.functional.mse_loss(scores[train], labels[train])
+    def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
+        """inputs: [N, width]. labels: [N], only those of `train` nodes are read. Returns: scores [N]."""
 
 
 ENCODERS: dict[str, type[Encoder]] = {}
-MODELS: dict[str, type[DownstreamModel]] = {}
+MODELS: dict[str, type[DownstreamModel] | type[FittedModel]] = {}
 
 Registered = TypeVar("Registered", bound=type[Any])
 
 
-def register(registry: dict[str, Registered], name: str) -> Callable[[Registered], Registered]:
+def register(registry: dict[str, Any], name: str) -> Callable[[Registered], Registered]:
     """Class decorator that enters an encoder or model under the name that configs use."""
 
     def enter(cls: Registered) -> Registered:
@@ -98,3 +131,24 @@ def xavier_normal(*shape: int, fan_in: int, fan_out: int) -> nn.Parameter:
 def relation_parameter(num_relations: int, width: int) -> nn.Parameter:
     """[R, width] relation embedding drawn from N(0, 1), as torch's embeddings are."""
     return nn.Parameter(torch.randn(num_relations, width))
+
+
+def new_seed() -> int:
+    """A seed for a library with generators of its own, drawn from torch's global generator: 0 to 2**31 - 2."""
+    return int(torch.randint(2**31 - 1, ()))
+
+
+class Regressor(Protocol):
+    """What scikit-learn's regressors share."""
+
+    def fit(self, x: Any, y: Any) -> Any: ...
+
+    def predict(self, x: Any) -> Any: ...
+
+
+def fit_with(regressor: Regressor, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
+    """Fits on the training nodes and predicts all. inputs: [N, width]. labels: [N]. Returns: [N]."""
+    x = inputs.cpu().numpy()
+    nodes = train.cpu().numpy()
+    regressor.fit(x[nodes], labels[train].cpu().numpy())
+    return torch.as_tensor(regressor.predict(x)).to(inputs)

@@ -6,14 +6,12 @@ run as one product.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import MODELS, DownstreamModel, register, relation_parameter, xavier_normal
+from licap.models.base import MODELS, DownstreamModel, Setting, register, relation_parameter, xavier_normal
 from licap.ops import relation_attention
 
 # Of the final leaky ReLU behind centrality scaling (published).
@@ -76,7 +74,6 @@ class GENI(DownstreamModel):
         centrality_scaling: bool,
         residual: bool,
         graph: KnowledgeGraph,
-        centrality: NDArray[np.float32],
         backend: str,
     ) -> None:
         super().__init__()
@@ -89,24 +86,16 @@ class GENI(DownstreamModel):
         if centrality_scaling:
             self.gamma = nn.Parameter(torch.ones(heads))
             self.beta = nn.Parameter(torch.zeros(heads))
-            self.register_buffer("_centrality", torch.tensor(centrality).unsqueeze(-1), persistent=False)
+            self.register_buffer("_centrality", torch.tensor(graph.degree_centrality()).unsqueeze(-1), persistent=False)
         self._scaling, self._residual = centrality_scaling, residual
         self._graph, self._slope, self._backend = graph, slope, backend
 
     @classmethod
-    def build(
-        cls,
-        config: DownstreamConfig,
-        *,
-        in_dim: int,
-        graph: KnowledgeGraph,
-        centrality: NDArray[np.float32],
-        backend: str,
-    ) -> GENI:
+    def build(cls, config: DownstreamConfig, setting: Setting) -> GENI:
         """See `DownstreamModel.build`."""
         own = config.geni
         return cls(
-            in_dim=in_dim,
+            in_dim=setting.in_dim,
             heads=own.heads,
             layers=own.layers,
             relation_dim=own.relation_dim,
@@ -114,13 +103,13 @@ class GENI(DownstreamModel):
             dropout=own.dropout,
             centrality_scaling=own.centrality_scaling,
             residual=own.residual,
-            graph=graph,
-            centrality=centrality,
-            backend=backend,
+            graph=setting.looped,
+            backend=setting.backend,
         )
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """inputs: [N, in_dim]. Returns: scores [N]."""
+    def forward(self, *channels: Tensor) -> Tensor:
+        """channels: one, [N, in_dim]. Returns: scores [N]."""
+        (inputs,) = channels
         scores: Tensor = self.scoring(self.dropout(inputs))
         for number, layer in enumerate(self._layers):
             if number:

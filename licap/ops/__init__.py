@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+    if _module.name.endswith("_backend"):
+        import_module(f"{__name__}.{_module.name}")
 
 _AUTO = "torch"
 
@@ -99,7 +100,7 @@ def dot_attention(
 
     Returns: [N, H, D], zero where no edge comes in.
     Raises: ConfigError, DeviceError as `resolve_backend`.
-    Source: RGTN's attention (Huang et al., KDD 2022) in all of its edge modes, with relations projected once each.
+    Source: RGTN's attention (Huang et al., KDD 2021) in all of its edge modes, with relations projected once each.
     """
     return resolve_backend(backend, q.device).dot_attention(q, k, v, gain, shift, relation_key, graph)
 

@@ -108,7 +108,7 @@ class _DotAttention(torch.autograd.Function):
         d_dot = d_logit * gain.index_select(0, index.rel)
         d_q = weighted_sum(d_dot, k, index.by_dst, index.src)
         d_k = weighted_sum(d_dot, q, index.by_src, index.dst)
-        d_gain, d_shift = group_sum(dots.mul_(d_logit), index.by_rel), group_sum(d_logit, index.by_rel)
+        d_gain, d_shift = group_sum(dots * d_logit, index.by_rel), group_sum(d_logit, index.by_rel)
         d_key = None
         if key is not None:
             d_q += weighted_sum(d_logit, key, index.by_src, index.rel)

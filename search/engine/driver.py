@@ -115,7 +115,7 @@ def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataCo
     """Refuses a space at whose edges this data set leaves nothing to contrast. Raises: ConfigError with every edge."""
     problems: dict[str, str] = {}
     for words, config in space.edge_configs():
-        if config.downstream.input == "features" or config.data != data_config:
+        if not config.downstream.needs_pretraining or config.data != data_config:
             continue
         try:
             contrastive_sample(config, dataset)

@@ -1,70 +1,12 @@
-"""GENI trained with early stopping: losses, best epoch, best parameters, their scores and test metrics."""
+"""GENI trained with early stopping on the validation loss."""
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
-import torch
 from golden_checks.case import Case
 from golden_checks.geni import make_model
-from golden_checks.models import close_parameters
-
-from licap.config import DownstreamConfig
-from licap.downstream import Downstream
-from licap.metrics import METRICS, evaluate
-
-RTOL = 1e-5
+from golden_checks.trained import check_trace
 
 
 def check(case: Case) -> None:
-    """Runs the stage to its end; test metrics are those of the best scores."""
-    model = make_model(case, "param0", residual=False)
-    stage = make_stage(case, model)
-    val, labels = case["in.val"], case["in.labels"]
-    epochs, spearman = [], []
-    while not stage.finished:
-        epochs.append(stage.step())
-        spearman.append(evaluate(labels[val], stage.scores[val].numpy(), ["spearman"])["spearman"])
-
-    case.equal(len(epochs), "out.epochs_run")
-    case.equal(int(stage.stopping.early_stop), "out.stopped_early")
-    case.equal(stage.stopping.best_epoch, "out.best_epoch")
-    case.close([each.loss for each in epochs], "out.train_loss", RTOL)
-    case.close([each.val_loss for each in epochs], "out.val_loss", RTOL)
-    case.close(spearman, "out.val_spearman", RTOL)
-    case.close(stage.best.scores, "out.scores_best", RTOL)
-    stage.restore_best()
-    close_parameters(model, case, "param_best", RTOL)
-    check_test_metrics(case, stage.best.scores.numpy())
-
-
-def make_stage(case: Case, model: torch.nn.Module) -> Downstream:
-    """The stage with the case's options; a clipping norm of 0 means none."""
-    assert case.number("in.clip_norm") == 0
-    config = dataclasses.replace(
-        DownstreamConfig(),
-        lr=case.number("in.lr"),
-        weight_decay=case.number("in.weight_decay"),
-        clip_norm=None,
-        max_epochs=case.number("in.max_epochs"),
-        patience=case.number("in.patience"),
-        monitor="loss",
-    )
-    arrays = (torch.from_numpy(case[f"in.{name}"]) for name in ("features", "labels", "train", "val"))
-    inputs, labels, train, val = arrays
-    return Downstream(model, inputs, labels, train=train, val=val, config=config)
-
-
-def check_test_metrics(case: Case, scores: np.ndarray) -> None:
-    """Metrics on the test nodes, at the cut-offs that the case has."""
-    test = case["in.test"]
-    true, predicted = case["in.labels"][test], scores[test]
-    for key in case.names("out.test"):
-        kind, _, cutoff = key.partition("@")
-        if cutoff:
-            metric = METRICS[f"{kind}@20"]
-            value = metric.compute.func(true, predicted, k=int(cutoff))
-        else:
-            value = evaluate(true, predicted, [kind])[kind]
-        case.close(value, f"out.test.{key}", RTOL)
+    """Runs the stage to its end."""
+    check_trace(case, make_model(case, "param0", residual=False), features=("features",), monitor="loss")

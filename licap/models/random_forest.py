@@ -1,0 +1,26 @@
+"""Random forest on the node's input, without the graph, by scikit-learn (Breiman, 2001)."""
+
+from __future__ import annotations
+
+from sklearn.ensemble import RandomForestRegressor
+from torch import Tensor
+
+from licap.config import DownstreamConfig
+from licap.models.base import MODELS, FittedModel, Setting, fit_with, new_seed, register
+
+
+@register(MODELS, "random_forest")
+class RandomForest(FittedModel):
+    """The mean of many regression trees, each grown on a bootstrap sample of the training nodes."""
+
+    def __init__(self, *, num_trees: int, seed: int) -> None:
+        self._forest = RandomForestRegressor(num_trees, random_state=seed)
+
+    @classmethod
+    def build(cls, config: DownstreamConfig, setting: Setting) -> RandomForest:
+        """See `FittedModel.build`."""
+        return cls(num_trees=config.random_forest.num_trees, seed=new_seed())
+
+    def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
+        """See `FittedModel.fit_predict`."""
+        return fit_with(self._forest, inputs, labels, train)
