@@ -79,11 +79,11 @@ def _epochs(space: SearchSpace, values: Mapping[str, Scalar]) -> tuple[int, int]
 
 
 def _stage_lengths(space: SearchSpace, values: Mapping[str, Scalar]) -> tuple[int, int]:
-    config = {**space.base, **values}
-    pretrains = config["downstream.input"] != "features"
+    config = space.config_for(values)
+    fitted = not config.downstream.model_config.trained
     return (
-        cast(int, config["pretrain.max_epochs"]) if pretrains else 0,
-        cast(int, config["downstream.max_epochs"]),
+        config.pretrain.max_epochs if config.pretrains else 0,
+        1 if fitted else config.downstream.max_epochs,
     )
 
 

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from licap.config import TrialConfig, preset_values
+from licap.config import TrialConfig
 from licap.errors import ConfigError
 from licap.fields import Scalar, construct, nearest, parse_all, specs_of
 from licap.metrics import METRICS, Metric, metric
+from licap.presets import preset_values
 from licap.yaml_file import Path_, YamlDocument
 from search.space.conditions import Surroundings, settle
 from search.space.corners import check_combinations
 from search.space.declare import INVALID, declare, parsed
 from search.space.findings import OVERRIDE, Findings
 from search.space.grid import grid_size
+from search.space.model_parameters import check_model_parameters
 from search.space.notes import Counts, notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides
 from search.space.parameter import Parameter, shown
@@ -125,7 +127,7 @@ def _read_fixed(given: Overridden) -> _Fixed:
     values = {name: spec.default for name, spec in specs.items()}
     preset = given.data.get("preset")
     try:
-        values |= preset_values(preset) if preset is not None else {}
+        values |= preset_values(preset, _named_model(given)) if preset is not None else {}
     except ValueError as error:
         findings.add(("preset",), str(error))
     places: dict[str, Path_] = {}
@@ -145,6 +147,13 @@ def _read_fixed(given: Overridden) -> _Fixed:
         places[name] = (OVERRIDE, name)
         values[name] = _value(name, raw, places[name], values[name], findings)
     return _Fixed(values, places)
+
+
+def _named_model(given: Overridden) -> object:
+    """`downstream.model` as the command line or the file gives it: presets differ by model."""
+    section = given.data.get("config")
+    named = {name: raw for name, raw, _ in leaves(section if isinstance(section, Mapping) else {}, ("config",))}
+    return given.fixed.get("downstream.model", named.get("downstream.model"))
 
 
 def _unknown_field(name: str, raw: object) -> str:
@@ -198,6 +207,7 @@ def _read_parameters(given: Overridden, fixed: _Fixed) -> _Searched:
         if name in searched and isinstance(declared[name], Mapping) and "when" in declared[name]
     }
     settled = settle(found, raw_when, Surroundings(searched, base, frozenset(given.fixed)), findings)
+    check_model_parameters(settled, base, findings)
     names = {parameter.name for parameter in settled}
     return _Searched(
         settled,

@@ -74,7 +74,8 @@ def test_every_field_of_the_trial_config_can_be_searched(read: Any) -> None:
             continue  # a data set needs its own path, some models other settings, joint training embeddings
         model = name.split(".")[1] if name.count(".") == 2 and name.startswith("downstream.") else "gat"
         fixed = {"downstream.model": model, "downstream.input": "features", "data.features": "both"}
-        fixed |= {"downstream.gat.hidden": 8 * 60 * 61}
+        divisible = {"downstream.gat.heads": 1, "downstream.gat.hidden": 8 * 60 * 61}
+        fixed |= dict([*divisible.items()][:1] if name == "downstream.gat.hidden" else [*divisible.items()][1:])
         lines = "".join(f"  {key}: {value}\n" for key, value in fixed.items() if key != name)
         space = read(f"pruner: none\nconfig:\n{lines}search: {{{name}: {{type: categorical, choices: {choices}}}}}\n")
         assert [parameter.name for parameter in space.parameters] == [name]

@@ -292,3 +292,25 @@ def test_what_is_no_mapping_is_refused_with_its_line(refusal: Any, text: str) ->
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere.yaml: no such file"):
         SearchSpace.load(tmp_path / "nowhere.yaml")
+
+
+def test_an_option_of_another_model_is_refused_with_the_remedy(read: Any) -> None:
+    with pytest.raises(ConfigError, match=r"search\.downstream\.rgtn\.heads: has no effect: downstream\.model is geni"):
+        read("search: {downstream.rgtn.heads: {type: int, low: 1, high: 4}}\n")
+
+
+def test_options_of_several_models_need_their_conditions(read: Any) -> None:
+    text = """
+    search:
+      downstream.model: {type: categorical, choices: [geni, gcn]}
+      downstream.geni.heads: {type: int, low: 1, high: 4}
+      downstream.gcn.hidden: {type: int, low: 8, high: 64, when: {downstream.model: [geni, gcn]}}
+    """
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    heads, hidden = sorted(str(caught.value).splitlines())
+    assert "downstream.geni.heads: would also be searched for gcn" in heads
+    assert "Give it when: {downstream.model: geni}" in heads
+    assert "downstream.gcn.hidden: would also be searched for geni" in hidden
+    space = read(text.replace("high: 4}", "high: 4, when: {downstream.model: geni}}").replace("[geni, gcn]}}", "gcn}}"))
+    assert len(space.parameters) == 3
