@@ -1,0 +1,197 @@
+"""Trials of every model and every ablation: channels, untrained encoders, joint training, label handling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from test_trial import through_a_file
+from trial_cases import tiny_config, tiny_dataset
+
+from licap.config import config_from
+from licap.datasets.dataset import Dataset
+from licap.errors import ConfigError, DivergedError
+from licap.model_configs import MODEL_NAMES
+from licap.sampling import closeness
+from licap.trial import Trial, contrastive_sample
+
+CONFIG_OF = {name: {"downstream.model": name, "data.features": "both"} for name in MODEL_NAMES}
+for _name in ("pagerank", "personalised_pagerank", "in_degree"):
+    CONFIG_OF[_name]["downstream.input"] = "features"
+VARIANTS = {
+    "two channels": {"data.features": "both"},
+    "rgtn": {"data.features": "both", "downstream.model": "rgtn"},
+    "rgtn, gate": {"data.features": "both", "downstream.model": "rgtn", "downstream.rgtn.edge_mode": "gate"},
+    "untrained": {"downstream.input": "untrained"},
+    "joint": {"pretrain.training": "joint"},
+    "joint, two channels": {"pretrain.training": "joint", "data.features": "both", "downstream.model": "rgtn"},
+    "standardised": {"downstream.labels": "standardised"},
+    "bias": {"downstream.labels": "bias"},
+    "fitted": {"downstream.model": "mlp"},
+    "gat": {"pretrain.encoder": "gat"},
+    "one channel stops before the other": {
+        "data.features": "both",
+        "pretrain.patience": 1,
+        "pretrain.lr": 0.3,
+        "pretrain.max_epochs": 12,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """The tiny data set with a second kind of features, and both side by side."""
+    data = tiny_dataset()
+    semantic = np.random.default_rng(1).normal(size=(data.graph.num_nodes, 4)).astype(np.float32)
+    struct = data.features["struct"]
+    return replace(
+        data,
+        features={"struct": struct, "semantic": semantic, "concat": np.concatenate([struct, semantic], axis=1)},
+    )
+
+
+def embeddings_of(dataset: Dataset, **values: object) -> np.ndarray:
+    """What stage 2 gets to see."""
+    trial = Trial(tiny_config({key.replace("__", "."): value for key, value in values.items()}), dataset=dataset)
+    list(trial)
+    found = trial.embeddings()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_model_makes_a_whole_trial(dataset: Dataset, name: str) -> None:
+    trial = Trial(tiny_config(CONFIG_OF[name]), dataset=dataset)
+    reports = list(trial)
+    assert all(math.isfinite(value) for report in reports for value in report.metrics.values())
+    second = [report for report in reports if report.stage == "downstream"]
+    assert second[0].budget == 7
+    assert len(second) == (8 if trial.config.downstream.model_config.trained else 1)
+    assert trial.evaluate("test")["rmse"] > 0
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_resumed_bit_for_bit(dataset: Dataset, name: str) -> None:
+    config = tiny_config(VARIANTS[name])
+    whole = Trial(config, dataset=dataset)
+    uncut = list(whole)
+    for cut in range(0, len(uncut) + 1, 3):
+        cut_off, resumed = Trial(config, dataset=dataset), Trial(config, dataset=dataset)
+        head = list(islice(cut_off, cut))
+        resumed.load_state_dict(through_a_file(cut_off.state_dict()))
+        assert head + list(resumed) == uncut
+        assert np.array_equal(resumed.predictions(), whole.predictions())
+
+
+def test_a_channels_embeddings_do_not_depend_on_the_other(dataset: Dataset) -> None:
+    struct, semantic, both = (
+        embeddings_of(dataset, data__features=features) for features in ("struct", "semantic", "both")
+    )
+    assert np.array_equal(both, np.concatenate([struct, semantic], axis=1))
+
+
+def test_models_of_one_channel_see_two_side_by_side(dataset: Dataset) -> None:
+    values = {"downstream.input": "features", "downstream.model": "linear_regression"}
+    predictions = []
+    for features in ("concat", "both"):
+        trial = Trial(tiny_config(values | {"data.features": features}), dataset=dataset)
+        list(trial)
+        predictions.append(trial.predictions())
+    assert np.array_equal(*predictions)
+
+
+def test_untrained_embeddings_are_those_of_the_initial_weights(dataset: Dataset) -> None:
+    untrained = embeddings_of(dataset, downstream__input="untrained")
+    first = embeddings_of(dataset, pretrain__max_epochs=1)
+    trained = embeddings_of(dataset)
+    # The first epoch's embeddings belong to the parameters before its step.
+    np.testing.assert_allclose(untrained, first, rtol=1e-6)
+    assert not np.allclose(untrained, trained, rtol=1e-3)
+
+
+def test_without_training_of_the_encoder_stage_2_starts_where_it_always_does(dataset: Dataset) -> None:
+    for values in ({"downstream.input": "features+untrained"}, {"pretrain.training": "joint"}):
+        assert [report.budget for report in Trial(tiny_config(values), dataset=dataset)] == list(range(7, 15))
+
+
+def test_joint_training_moves_the_encoder_by_both_losses(dataset: Dataset) -> None:
+    def losses(**values: object) -> list[float]:
+        config = tiny_config({"pretrain.training": "joint", "downstream.input": "embeddings"} | values)
+        return [report.metrics["downstream.loss"] for report in Trial(config, dataset=dataset)]
+
+    alone, heavy = losses(**{"pretrain.eta1": 1e-9, "pretrain.eta2": 1e-9}), losses(**{"pretrain.eta1": 5.0})
+    assert heavy[0] > alone[0] + 1
+    assert heavy[-1] < heavy[0]
+
+
+@pytest.mark.parametrize("labels", ["standardised", "bias"])
+def test_label_handling_starts_at_the_mean_and_answers_on_the_labels_scale(dataset: Dataset, labels: str) -> None:
+    errors = {}
+    for kind in ("plain", labels):
+        config = tiny_config({"downstream.labels": kind, "downstream.max_epochs": 2, "downstream.geni.dropout": 0.0})
+        trial = Trial(config, dataset=dataset)
+        list(trial)
+        errors[kind] = trial.evaluate("train")["rmse"]
+    deviation = np.log1p(dataset.importance[dataset.valid].astype(np.float64)).std()
+    assert errors[labels] < 1.2 * deviation < errors["plain"]
+
+
+def test_equal_labels_are_no_trouble_when_standardised(dataset: Dataset) -> None:
+    flat = replace(dataset, importance=np.where(dataset.valid, np.float32(7.0), np.float32(0.0)))
+    config = tiny_config({"downstream.labels": "standardised", "downstream.input": "features"})
+    trial = Trial(config, dataset=flat)
+    list(trial)
+    assert np.isfinite(trial.predictions()).all()
+
+
+def test_without_closeness_weighting_all_bins_weigh_one(dataset: Dataset) -> None:
+    weighted, flat = (
+        contrastive_sample(tiny_config({"pretrain.beta.kind": kind}), dataset).closeness_of_top
+        for kind in ("binomial", "none")
+    )
+    assert weighted.shape == flat.shape
+    assert (flat == 1).all() and not (weighted == 1).all()
+    assert closeness(3, p=0.5, scale=1.0).min() < 1
+
+
+def test_an_encoder_without_relations_gives_other_embeddings(dataset: Dataset) -> None:
+    assert not np.allclose(embeddings_of(dataset), embeddings_of(dataset, pretrain__encoder="gat"))
+
+
+@pytest.mark.parametrize("name", [name for name in MODEL_NAMES if config_from({}).downstream.model != name])
+def test_a_model_that_diverges_says_where(dataset: Dataset, name: str) -> None:
+    config = tiny_config(CONFIG_OF[name] | {"downstream.lr": 1e30, "downstream.input": "features"})
+    trial = Trial(config, dataset=dataset)
+    if not config.downstream.model_config.trained:
+        list(trial)
+        return
+    with pytest.raises(DivergedError) as caught:
+        list(trial)
+    assert (caught.value.stage, caught.value.epoch) == ("downstream", trial.state_dict()["diverged"][1])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"downstream.model": "rgtn"},
+            r"data\.features: is struct, but rgtn takes structure and semantic.*Set it to both",
+        ),
+        ({"downstream.model": "pagerank"}, r"downstream\.input: is features\+embeddings.*Set it to features"),
+        ({"downstream.model": "gat", "downstream.gat.heads": 7}, r"downstream\.gat\.heads: must divide hidden.*as 63"),
+        ({"pretrain.training": "joint", "downstream.input": "untrained"}, r"pretrain\.training: is joint, but"),
+        ({"pretrain.training": "joint", "downstream.model": "mlp"}, r"mlp is not trained by gradient"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_remedy(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config_from(values)
+
+
+def test_a_missing_channel_is_refused_before_training(dataset: Dataset) -> None:
+    lacking = replace(dataset, features={"struct": dataset.features["struct"]})
+    with pytest.raises(ConfigError, match=r"semantic is not among the features of tiny \(struct\)"):
+        Trial(tiny_config({"data.features": "both"}), dataset=lacking)
