@@ -45,6 +45,7 @@ LIBRARY_ROOMS = {
     "mlflow": ("search/tracking/",),
     "triton": ("licap/ops/",),
     "numba": ("licap/ops/", "licap/datasets/walks.py"),
+    "llvmlite": ("licap/ops/",),
     "dgl": ("licap/ops/", "licap/optional.py"),
     "gensim": ("licap/datasets/node2vec.py",),
     "matplotlib": ("search/insight/",),
