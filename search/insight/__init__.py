@@ -1,17 +1,22 @@
-"""What a study found: leaderboard, best config, the words at the end of a search. Functions of a record."""
+"""What a study found: leaderboard, best config, comparisons, the words at a search's end. Functions of a record."""
 
 from __future__ import annotations
 
+from search.insight.comparison import Comparison, compare
 from search.insight.curves import curves_csv
 from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick
 from search.insight.outcome import outcome_json, outcome_text
 from search.insight.plots import study_plots
 from search.insight.render import render_csv, render_text
+from search.insight.tables import COMPARISON_FORMATS
 
 __all__ = [
+    "COMPARISON_FORMATS",
+    "Comparison",
     "Leaderboard",
     "Row",
     "best_config",
+    "compare",
     "curves_csv",
     "leaderboard",
     "outcome_json",

@@ -22,13 +22,16 @@ _GAP = 2
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
+    """A column of plain text; right-aligned unless `left`."""
+
     head: str
     cells: tuple[str, ...]
     left: bool = False
 
     @property
     def width(self) -> int:
+        """The widest of head and cells, in characters of a terminal."""
         return max(map(cell_len, (self.head, *self.cells)))
 
 
@@ -37,9 +40,13 @@ def render_text(board: Leaderboard, width: int | None = None) -> str:
     if not board:
         return "no trials"
     columns, left_out = _fitting(_columns(board), width)
-    lines = [_line([column.head for column in columns], columns)]
-    lines += [_line([column.cells[index] for column in columns], columns) for index in range(len(board))]
-    return "\n".join([*lines, *_remarks(board, left_out)])
+    return "\n".join([*table_lines(columns), *_remarks(board, left_out)])
+
+
+def table_lines(columns: Sequence[Column]) -> list[str]:
+    """Columns of equally many cells side by side: their heads, then a line for each cell."""
+    heads = [column.head for column in columns]
+    return [_line(cells, columns) for cells in (heads, *zip(*(column.cells for column in columns), strict=True))]
 
 
 def render_csv(board: Leaderboard) -> str:
@@ -100,9 +107,9 @@ def trials_text(numbers: Iterable[int]) -> str:
     return f"trial{'' if len(runs) == 1 and len(runs[0]) == 1 else 's'} {', '.join(parts)}"
 
 
-def _columns(board: Leaderboard) -> list[_Column]:
-    def column(head: str, cells: Iterable[str], left: bool = False) -> _Column:
-        return _Column(head, tuple(cells), left)
+def _columns(board: Leaderboard) -> list[Column]:
+    def column(head: str, cells: Iterable[str], left: bool = False) -> Column:
+        return Column(head, tuple(cells), left)
 
     common = common_notes(board)
     others = [METRICS[name] for name in _ALSO if name != board.metric.name]
@@ -121,7 +128,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
     ]
 
 
-def _fitting(columns: list[_Column], width: int | None) -> tuple[list[_Column], list[str]]:
+def _fitting(columns: list[Column], width: int | None) -> tuple[list[Column], list[str]]:
     """The columns that fit, from the left, and the heads of the others. At least four stay."""
     kept = list(columns)
     while width is not None and len(kept) > 4 and sum(c.width + _GAP for c in kept) - _GAP > width:
@@ -129,8 +136,8 @@ def _fitting(columns: list[_Column], width: int | None) -> tuple[list[_Column], 
     return kept, [column.head for column in columns[len(kept) :]]
 
 
-def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
-    def padded(cell: str, column: _Column) -> str:
+def _line(cells: Sequence[str], columns: Sequence[Column]) -> str:
+    def padded(cell: str, column: Column) -> str:
         space = " " * (column.width - cell_len(cell))
         return cell + space if column.left else space + cell
 

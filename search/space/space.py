@@ -99,7 +99,8 @@ class SearchSpace:
         A config that leaves its threads open gets those of the slot: they decide the last digits of a result.
         Raises: ConfigError for names that are not searched, and for values the config refuses.
         """
-        config = build_config(self.parameters, self.base, values)
+        threads = self.base["runtime.threads"] or self.resources.threads
+        config = build_config(self.parameters, {**self.base, "runtime.threads": threads}, values)
         if config.runtime.threads is not None:
             return config
         return config.with_values({"runtime.threads": self.resources.threads})

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import licap.cli
+import search.compare
 import search.export
 import search.run
 from licap.yaml_file import parse_yaml
@@ -20,6 +21,7 @@ PARSERS = {
     ("licap",): licap.cli.build_parser,
     ("python", "search/run.py"): search.run.build_parser,
     ("python", "search/export.py"): search.export.build_parser,
+    ("python", "search/compare.py"): search.compare.build_parser,
 }
 
 
