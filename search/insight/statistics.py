@@ -49,9 +49,9 @@ def _difference(a: float, b: float) -> float:
 def wilcoxon_p(differences: Sequence[float]) -> float:
     """Two-sided p of the Wilcoxon signed-rank test that the differences of pairs lie around 0.
 
-    Differences of 0 say nothing and are left out (Wilcoxon's own rule); 1.0 where none is left. Equally large ones share
-    their ranks. Exact for any number of pairs: where some are equally large, scipy tries every choice of signs up to 13
-    pairs, which takes its time, and approximates beyond.
+    Differences of 0 say nothing and are left out (Wilcoxon's own rule); 1.0 where none is left. Equally large ones
+    share their ranks. Exact for any number of pairs, also with shared ranks: there scipy tries every choice of signs up
+    to 13 pairs, which takes its time, and approximates beyond.
     Source: Wilcoxon (Biometrics Bulletin, 1945).
     """
     nonzero = np.asarray([each for each in differences if each != 0], dtype=np.float64)
