@@ -44,6 +44,7 @@ def remarks(
         *_on_left_out(board, repeated),
         *_on_missing(runs, axes),
         *_on_other_parameters(runs, axes, baseline, space),
+        *_on_notes(board),
     )
 
 
@@ -120,6 +121,17 @@ def _on_other_parameters(runs: Sequence[Run], axes: Axes, baseline: int, space: 
     one_sided = [name for name in others if _on_one_side(name, cells, baseline)]
     if one_sided:
         yield f"Counts in some of the compared columns only, so that pairs do not share it: {', '.join(one_sided)}."
+
+
+def _on_notes(board: Leaderboard) -> Iterator[str]:
+    """What the trials that count say about their own values."""
+    trials_of: dict[str, list[int]] = {}
+    for row in board.ranked:
+        for note in row.notes:
+            trials_of.setdefault(note, []).append(row.trial)
+    for note, numbers in trials_of.items():
+        everywhere = set(numbers) == {row.trial for row in board.ranked}
+        yield f"{'All trials' if everywhere else trials_text(numbers).capitalize()}: {note}."
 
 
 def _on_one_side(name: str, cells: dict[tuple[int, int], list[Run]], baseline: int) -> bool:

@@ -187,6 +187,14 @@ def test_only_complete_trials_count_and_the_others_are_named() -> None:
     assert said(table, "Only 4 of 5 folds: struct × embeddings; semantic × features+embeddings.")
 
 
+def test_what_trials_say_about_their_values_is_passed_on() -> None:
+    trials = [dataclasses.replace(trial, notes=("k is capped at 57",)) for trial in trials_of(grid())]
+    changed(trials, 4, notes=("k is capped at 57", "labels tie"))
+    changed(trials, 7, notes=("only in a trial that failed",), state="failed")
+    table = compared(trials, grid())
+    assert table.notes[-2:] == ("All trials: k is capped at 57.", "Trial 4: labels tie.")
+
+
 def test_a_value_that_is_missing_for_one_metric_is_missing_there_only() -> None:
     trials = trials_of(grid())
     (report,) = trials[0].reports
