@@ -58,6 +58,7 @@ _MODELS: Mapping[str, Values] = {
         "downstream.geni.negative_slope": 0.2,
         "downstream.geni.dropout": 0.3,
         "downstream.geni.centrality_scaling": False,
+        "downstream.geni.output_slope": 0.01,
         "downstream.geni.residual": False,
     },
     "rgtn": {

@@ -14,9 +14,6 @@ from licap.graph import KnowledgeGraph
 from licap.models.base import MODELS, DownstreamModel, Setting, register, relation_parameter, xavier_normal
 from licap.ops import relation_attention
 
-# Of the final leaky ReLU behind centrality scaling (published).
-_OUTPUT_SLOPE = 0.01
-
 
 class ScoringNetworks(nn.Module):
     """Per head in → ⌊in / 2⌋ → 1 with ReLU. Source: GENI, equation 1."""
@@ -72,6 +69,7 @@ class GENI(DownstreamModel):
         slope: float,
         dropout: float,
         centrality_scaling: bool,
+        output_slope: float,
         residual: bool,
         graph: KnowledgeGraph,
         backend: str,
@@ -87,7 +85,7 @@ class GENI(DownstreamModel):
             self.gamma = nn.Parameter(torch.ones(heads))
             self.beta = nn.Parameter(torch.zeros(heads))
             self.register_buffer("_centrality", torch.tensor(graph.degree_centrality()).unsqueeze(-1), persistent=False)
-        self._scaling, self._residual = centrality_scaling, residual
+        self._scaling, self._output_slope, self._residual = centrality_scaling, output_slope, residual
         self._graph, self._slope, self._backend = graph, slope, backend
 
     @classmethod
@@ -102,6 +100,7 @@ class GENI(DownstreamModel):
             slope=own.negative_slope,
             dropout=own.dropout,
             centrality_scaling=own.centrality_scaling,
+            output_slope=own.output_slope,
             residual=own.residual,
             graph=setting.looped,
             backend=setting.backend,
@@ -120,4 +119,4 @@ class GENI(DownstreamModel):
             return scores.mean(1)
         centrality = self.get_buffer("_centrality")
         scaled = ((centrality * self.gamma + self.beta) * scores).mean(1)
-        return nn.functional.leaky_relu(scaled, _OUTPUT_SLOPE)
+        return nn.functional.leaky_relu(scaled, self._output_slope)

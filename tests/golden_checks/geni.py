@@ -21,6 +21,7 @@ def make_model(case: Case, prefix: str, *, residual: bool) -> GENI:
         slope=case.number("in.negative_slope"),
         dropout=0.0,
         centrality_scaling=bool(case.number("in.centrality_scaling")),
+        output_slope=0.01,
         residual=residual,
         graph=graph,
         backend="auto",
