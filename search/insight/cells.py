@@ -125,10 +125,10 @@ def pairs_of(
     A parameter that counts on one side only cannot be shared and is passed over.
     """
     shared = [p.name for p in space.parameters if p.name not in columns.names and _on_both_sides(p.name, own, base)]
-    groups: dict[tuple[object, ...], tuple[list[Run], list[Run]]] = {}
+    groups: dict[tuple[Scalar, ...], tuple[list[Run], list[Run]]] = {}
     for side, runs in enumerate((own, base)):
         for run in runs:
-            key = tuple((name in run.counting, run.config[name]) for name in shared)
+            key = tuple(run.config[name] for name in shared)
             groups.setdefault(key, ([], []))[side].append(run)
     return [both for both in groups.values() if all(both)]
 

@@ -230,6 +230,8 @@ def test_of_two_trials_with_one_config_the_first_counts() -> None:
     table = compared([again, *trials], grid())
     assert table.tables == compared(trials, grid()).tables
     assert said(table, "an earlier trial has the same config: trial 30.")
+    pruned = compared([dataclasses.replace(again, state="pruned"), *trials], grid())
+    assert said(pruned, "not complete (pruned): trial 30.") and not said(pruned, "same config")
     changed(trials, 3, state="failed")
     instead = compared([again, *trials], grid())
     assert cell(instead, "struct", "features").n == 5 and not said(instead, "same config")

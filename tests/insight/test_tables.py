@@ -94,6 +94,16 @@ def test_worse_than_the_baseline_has_a_minus_in_latex() -> None:
     assert "-5.8 %, p 0.0625" in COMPARISON_FORMATS["text"](worse)
 
 
+def test_next_to_nothing_has_no_minus() -> None:
+    space = grid()
+    trials = trials_of(space, lambda c: 0.5 if c.downstream.input == "features" else 0.4999999)
+    made = compare(
+        trials, space, study="a", rows=["fold"], columns=["downstream.input"], baseline=None, metrics=["spearman"]
+    )
+    text = COMPARISON_FORMATS["text"](made)
+    assert "+0.0 %" in text and "-0.0" not in text
+
+
 @pytest.mark.parametrize("name", ["md", "tex"])
 def test_what_a_value_holds_is_shown_and_not_obeyed(name: str) -> None:
     text = GRID.replace("config: {", f"config: {{data.path: {NASTY!r}, ".replace("\\\\", "\\"))
