@@ -37,11 +37,10 @@ from licap.models import FittedModel, Setting, build_model
 from licap.ops import resolve_backend
 from licap.pretrain import STAGE as PRETRAIN
 from licap.pretrain import Contrast
-from licap.probe import RidgeProbe
 from licap.reproducibility import Randomness, set_threads, stage_seed
 from licap.sampling import HierarchicalSample, sample_fold
+from licap.signals import Signals
 from licap.splits import Split, make_split, transform_labels
-from licap.training import check_finite
 
 SplitName = Literal["train", "val", "test"]
 _STATE_FORMAT = 2
@@ -90,7 +89,7 @@ class Trial:
         self._graph = data.graph.with_self_loops()
         self._channels = [Channel(name, self._tensor(data.features[name])) for name in config.data.channels]
         self._encoding: Encoding | None = None
-        self._probe: RidgeProbe | None = None
+        self._signals: Signals | None = None
         self._probed: dict[str, float] = {}
         self._embeddings: list[Tensor] | None = None
         self._downstream: DownstreamStage | None = None
@@ -211,13 +210,8 @@ class Trial:
 
     def _begin_encoding(self) -> None:
         self._encoding = Encoding(self.config, self._channels, _existing(self._contrast), self._graph)
-        train = self._ids(self.split.train)
-        self._probe = RidgeProbe(
-            torch.cat(self._features, dim=1),
-            self._tensor(self._labels)[train],
-            train=train,
-            asked=self._ids(self.split.val),
-            penalty=self.config.pretrain.probe_ridge,
+        self._signals = Signals(
+            self.config, self._features, self._known_labels(), self.split, _existing(self._contrast), self._graph
         )
 
     @property
@@ -229,7 +223,7 @@ class Trial:
         epoch = stage.epoch
         numbers = stage.step()
         if epoch % self.config.pretrain.probe_every == 0:
-            self._probed = self._look(torch.cat(_existing(stage.embeddings), dim=1), epoch)
+            self._probed = self._look(_existing(stage.embeddings), epoch)
         own = {
             "pretrain.loss": numbers.loss,
             "pretrain.l1": numbers.l1,
@@ -238,18 +232,11 @@ class Trial:
         }
         return Report(PRETRAIN, epoch, epoch + 1, own | self._probed)
 
-    def _look(self, embeddings: Tensor, epoch: int) -> dict[str, float]:
-        """Validation metrics of the probe: of what stage 2 will see under `val.`, Spearman of both inputs."""
-        predictions = _existing(self._probe).predict(embeddings)
-        check_finite(PRETRAIN, epoch, {"probe": torch.cat(predictions)})
-        true = self._labels[self.split.val]
-        inputs = ("embeddings", "features+embeddings")
-        found = {name: evaluate(true, _array(each)) for name, each in zip(inputs, predictions, strict=True)}
-        chosen = found[self.config.downstream.input]
-        return {
-            "probe.embeddings.spearman": found["embeddings"]["spearman"],
-            "probe.features_embeddings.spearman": found["features+embeddings"]["spearman"],
-        } | {f"val.{name}": value for name, value in chosen.items()}
+    def _look(self, embeddings: list[Tensor], epoch: int) -> dict[str, float]:
+        """Early signals, and the validation metrics of the probe of what stage 2 will see, under `val.`."""
+        look = _existing(self._signals).look(embeddings, epoch)
+        chosen = look.validation[self.config.downstream.input]
+        return {**look.metrics, **{f"val.{name}": value for name, value in chosen.items()}}
 
     def _hand_on(self) -> None:
         """Keeps the embeddings; encoders and optimisers are not needed any more."""
@@ -257,11 +244,11 @@ class Trial:
             self._embeddings = self._encoding.embeddings
         elif self.config.downstream.sees_embeddings and not self.config.downstream.needs_pretraining:
             self._embeddings = untrained_embeddings(self.config, self._channels, self._graph)
-        self._encoding = self._probe = None
+        self._encoding = self._signals = None
 
     def _begin_downstream(self) -> None:
         own = self.config.downstream
-        self._encoding = self._probe = None
+        self._encoding = self._signals = None
         self._randomness = Randomness(stage_seed(self.config.seed, DOWNSTREAM))
         setting = Setting(
             graph=self._dataset.graph,

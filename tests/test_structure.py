@@ -26,6 +26,7 @@ LICAP_LAYERS = (
     ("models",),
     ("training", "probe"),
     ("pretrain", "downstream", "label_scale"),
+    ("signals",),
     ("encoding",),
     ("joint",),
     ("trial",),

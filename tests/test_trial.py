@@ -51,7 +51,8 @@ def test_reports_count_epochs_and_budget_over_both_stages(dataset: Dataset) -> N
 def test_metrics_have_their_names_and_are_finite(dataset: Dataset) -> None:
     validation = {f"val.{name}" for name in METRICS}
     first = {"pretrain.loss", "pretrain.l1", "pretrain.l2", "pretrain.grad_norm"}
-    first |= {"probe.embeddings.spearman", "probe.features_embeddings.spearman"}
+    first |= {"signal.effective_rank", "signal.alignment", "signal.uniformity", "probe.top.ndcg@100"}
+    first |= {f"probe.{name}.spearman" for name in ("embeddings", "features_embeddings", "ranks", "propagated", "top")}
     second = {"downstream.loss", "downstream.val_loss"}
     for report in Trial(tiny_config(), dataset=dataset):
         assert set(report.metrics) == validation | (first if report.stage == "pretrain" else second)

@@ -1,0 +1,141 @@
+"""Early signals against plain numpy, their properties, and that looking disturbs nothing."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from trial_cases import tiny_config, tiny_dataset
+
+from licap.errors import DivergedError
+from licap.graph import KnowledgeGraph
+from licap.signals import alignment, effective_rank, neighbour_mean, node_pairs, uniformity, unit_rows
+from licap.trial import Trial
+
+
+def points(n: int = 40, width: int = 6, seed: int = 0) -> torch.Tensor:
+    """Embeddings of unequal spread, float32."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy((rng.normal(0.3, 1, (n, width)) * np.arange(1, width + 1)).astype(np.float32))
+
+
+def rotation(width: int) -> torch.Tensor:
+    """An orthogonal matrix, float64."""
+    return torch.from_numpy(np.linalg.qr(np.random.default_rng(1).normal(size=(width, width)))[0])
+
+
+def test_effective_rank_is_the_published_formula() -> None:
+    z = points()
+    sigma = np.linalg.svd(z.double().numpy(), compute_uv=False)
+    p = sigma / sigma.sum() + 1e-7
+    assert effective_rank(z) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-9)
+
+
+def test_effective_rank_counts_directions() -> None:
+    isotropic = torch.cat([torch.eye(8), -torch.eye(8)])
+    assert effective_rank(isotropic) == pytest.approx(8, rel=1e-5)
+    one_direction = torch.arange(1.0, 31.0)[:, None] * torch.tensor([[3.0, -1.0, 2.0, 5.0]])
+    assert effective_rank(one_direction) == pytest.approx(1, abs=1e-4)
+    assert effective_rank(torch.zeros(5, 4)) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-3, 1e30, 1e200])
+def test_signals_of_geometry_do_not_depend_on_scale_or_rotation(factor: float) -> None:
+    z = points().double()
+    turned = z @ rotation(z.shape[1]) * factor
+    group, pairs = torch.arange(40) % 7, node_pairs(40, torch.device("cpu"))
+    assert effective_rank(turned) == pytest.approx(effective_rank(z), rel=1e-9)
+    for measure in (lambda u: alignment(u, group), lambda u: uniformity(u, pairs)):
+        assert measure(unit_rows(turned)) == pytest.approx(measure(unit_rows(z)), rel=1e-9)
+
+
+def test_alignment_is_the_mean_over_partners_of_one_group() -> None:
+    u = unit_rows(points(30))
+    group = torch.tensor([0] * 12 + [1] * 1 + [3] * 17)
+    expected, nodes = 0.0, 0
+    for each in group.unique():
+        members = u[group == each].numpy()
+        if len(members) > 1:
+            distances = [np.sum((a - b) ** 2) for a, b in combinations(members, 2)]
+            expected, nodes = expected + len(members) * np.mean(distances), nodes + len(members)
+    assert alignment(u, group) == pytest.approx(expected / nodes, rel=1e-9)
+
+
+def test_alignment_of_nodes_without_partners_is_that_of_one_group() -> None:
+    u = unit_rows(points(5))
+    assert alignment(u, torch.arange(5)) == alignment(u, torch.zeros(5, dtype=torch.int64))
+
+
+def test_alignment_and_uniformity_have_their_ends() -> None:
+    same, opposite = torch.ones(6, 3).double() / math.sqrt(3), torch.tensor([[1.0], [-1.0]]).double()
+    one_group, pairs = torch.zeros(6, dtype=torch.int64), node_pairs(6, torch.device("cpu"))
+    assert alignment(same, one_group) == pytest.approx(0, abs=1e-12)
+    assert alignment(opposite, one_group[:2]) == pytest.approx(4)
+    assert uniformity(same, pairs) == pytest.approx(0, abs=1e-12)
+    assert uniformity(unit_rows(torch.zeros(6, 3)), pairs) == 0
+    assert uniformity(opposite, node_pairs(2, torch.device("cpu"))) == pytest.approx(-8)
+
+
+def test_uniformity_is_the_published_formula() -> None:
+    u, pairs = unit_rows(points()), node_pairs(40, torch.device("cpu"))
+    distances = ((u[pairs[0]] - u[pairs[1]]) ** 2).sum(1).numpy()
+    assert uniformity(u, pairs) == pytest.approx(np.log(np.mean(np.exp(-2 * distances))), rel=1e-9)
+    every = np.array(list(combinations(range(40), 2))).T
+    whole = uniformity(u, torch.from_numpy(every))
+    assert uniformity(u, pairs) == pytest.approx(whole, abs=0.05)
+
+
+@pytest.mark.parametrize("num_nodes", [2, 3, 1000])
+def test_pairs_are_of_two_nodes_and_the_same_each_time(num_nodes: int) -> None:
+    torch.manual_seed(0)
+    pairs = node_pairs(num_nodes, torch.device("cpu"))
+    torch.manual_seed(1)
+    assert torch.equal(pairs, node_pairs(num_nodes, torch.device("cpu")))
+    assert (pairs[0] != pairs[1]).all()
+    assert pairs.min() >= 0 and pairs.max() == num_nodes - 1
+
+
+def test_the_mean_over_neighbours_counts_parallel_edges_and_is_zero_without_any() -> None:
+    graph = KnowledgeGraph.from_edges([0, 0, 1, 2], [2, 2, 2, 0], [0, 1, 0, 0], num_nodes=4, num_relations=2)
+    x = torch.tensor([[3.0], [6.0], [5.0], [1.0]])
+    assert neighbour_mean(x, graph, "torch").tolist() == [[5.0], [0.0], [4.0], [0.0]]
+
+
+def signals_of(values: dict[str, object]) -> tuple[dict[str, float], Trial]:
+    """What the first report of a trial says, and the trial after it."""
+    trial = Trial(tiny_config(values), dataset=tiny_dataset())
+    return dict(next(trial).metrics), trial
+
+
+def test_a_report_holds_the_signals_of_the_embeddings_of_its_epoch() -> None:
+    metrics, trial = signals_of({})
+    embeddings = trial.embeddings()
+    assert embeddings is not None
+    assert metrics["signal.effective_rank"] == effective_rank(torch.from_numpy(embeddings))
+
+
+def test_the_top_probe_is_the_one_of_features_and_embeddings_on_the_fifth_with_the_largest_labels() -> None:
+    metrics, _ = signals_of({"downstream.input": "embeddings"})
+    other, _ = signals_of({"downstream.input": "features+embeddings"})
+    assert metrics["probe.top.ndcg@100"] == other["val.ndcg@100"]
+    assert {name: value for name, value in metrics.items() if not name.startswith("val.")} == {
+        name: value for name, value in other.items() if not name.startswith("val.")
+    }
+    assert metrics["val.ndcg@100"] != other["val.ndcg@100"]
+
+
+def test_looking_more_often_does_not_change_the_training() -> None:
+    losses = []
+    for every in (1, 6):
+        trial = Trial(tiny_config({"pretrain.probe_every": every}), dataset=tiny_dataset())
+        losses.append([report.metrics.get("pretrain.loss", report.metrics["val.rmse"]) for report in trial])
+    assert losses[0] == losses[1]
+
+
+def test_a_signal_that_is_not_finite_ends_the_trial_as_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("licap.signals.effective_rank", lambda z: math.nan)
+    with pytest.raises(DivergedError, match=r"epoch 0: signal\.effective_rank is not finite"):
+        list(Trial(tiny_config(), dataset=tiny_dataset()))
