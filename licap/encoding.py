@@ -18,6 +18,8 @@ from licap.graph import KnowledgeGraph
 from licap.models import Encoder, build_encoder
 from licap.pretrain import STAGE, Contrast, PretrainEpoch, Pretraining
 from licap.reproducibility import Randomness, stage_seed
+from licap.signals import Signals
+from licap.stored import History
 
 # Published widths of the embeddings, for structure features and for all others.
 _OUT_DIM = {"struct": 64}
@@ -84,8 +86,15 @@ class Encoding:
     """Stage 1 of all channels, one epoch of each a step; a channel that has stopped early waits for the others."""
 
     def __init__(
-        self, config: TrialConfig, channels: Sequence[Channel], contrast: Contrast, graph_with_loops: KnowledgeGraph
+        self,
+        config: TrialConfig,
+        channels: Sequence[Channel],
+        contrast: Contrast,
+        graph_with_loops: KnowledgeGraph,
+        signals: Signals,
     ) -> None:
+        self.history = History(config.pretrain.probe_every)
+        self._signals = signals
         self._stages: dict[str, Pretraining] = {}
         self._randomness: dict[str, Randomness] = {}
         self._numbers: dict[str, PretrainEpoch] = {}
@@ -109,18 +118,21 @@ class Encoding:
         found = [stage.embeddings for stage in self._stages.values()]
         return None if None in found else [each for each in found if each is not None]
 
-    def step(self) -> PretrainEpoch:
-        """One epoch of each channel that goes on. Returns: means over the channels. Raises: DivergedError."""
+    def step(self) -> None:
+        """One epoch of each channel that goes on; its numbers are means over the channels. Raises: DivergedError."""
+        epoch = self.epoch
         for name, stage in self._stages.items():
             if not stage.finished:
                 with self._randomness[name].active():
                     self._numbers[name] = stage.step()
+        if self.history.look_is_due and self.embeddings is not None:
+            self.history.looks.append(self._signals.look(self.embeddings, epoch))
         columns = zip(*(astuple(each) for each in self._numbers.values()), strict=True)
-        return PretrainEpoch(*(sum(column) / len(column) for column in columns))
+        self.history.epochs.append(PretrainEpoch(*(sum(column) / len(column) for column in columns)))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, by channel, as tensors and plain values."""
-        return {
+        channels = {
             name: {
                 "stage": stage.state_dict(),
                 "randomness": self._randomness[name].state_dict(),
@@ -128,11 +140,13 @@ class Encoding:
             }
             for name, stage in self._stages.items()
         }
+        return {"channels": channels, "history": self.history.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave."""
+        self.history = History.from_state(state["history"])
         for name, stage in self._stages.items():
-            own = state[name]
+            own = state["channels"][name]
             stage.load_state_dict(own["stage"])
             self._randomness[name].load_state_dict(own["randomness"])
             if own["numbers"] is not None:

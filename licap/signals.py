@@ -31,18 +31,29 @@ from licap.training import check_finite
 _PAIRS, _PAIRS_SEED = 8192, 0
 _TOP_SHARE = 0.2
 _RANKME_EPSILON = 1e-7
+# Where the metrics of the probe stand that sees what stage 2 will see, by `downstream.input`.
+_PROBE_OF = {"embeddings": "probe.embeddings.", "features+embeddings": "probe.features_embeddings."}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Look:
-    """What was seen of one epoch's embeddings.
+    """What was seen of one epoch's embeddings. values: finite, by dotted name; more of them than a report shows."""
 
-    metrics: finite values by dotted name. validation: all validation metrics of the two probes that can stand for what
-    stage 2 will see, by `downstream.input`.
-    """
+    values: Mapping[str, float]
 
-    metrics: Mapping[str, float]
-    validation: Mapping[str, Mapping[str, float]]
+    def reported(self, seen: str) -> dict[str, float]:
+        """Signals and Spearman of all probes, and under `val.` all metrics of the probe of what stage 2 sees.
+
+        seen: `downstream.input`.
+        """
+        whole, own = tuple(_PROBE_OF.values()), _PROBE_OF[seen]
+        shown = {
+            name: value
+            for name, value in self.values.items()
+            if not name.startswith(whole) or name.endswith(".spearman")
+        }
+        validation = {name: value for name, value in self.values.items() if name.startswith(own)}
+        return shown | {f"val.{name.removeprefix(own)}": value for name, value in validation.items()}
 
 
 class Signals:
@@ -84,20 +95,18 @@ class Signals:
         predictions = self._probe.predict(torch.cat(list(embeddings), dim=1))
         check_finite(STAGE, epoch, {f"probe of {name}": each for name, each in vars(predictions).items()})
         alone, together = _array(predictions.embeddings), _array(predictions.features_embeddings)
-        validation = {
-            "embeddings": evaluate(self._labels, alone),
-            "features+embeddings": evaluate(self._labels, together),
+        values = {f"probe.embeddings.{name}": value for name, value in evaluate(self._labels, alone).items()}
+        values |= {
+            f"probe.features_embeddings.{name}": value for name, value in evaluate(self._labels, together).items()
         }
         top = self._top_of_val
-        probed = {
-            "probe.embeddings.spearman": validation["embeddings"]["spearman"],
-            "probe.features_embeddings.spearman": validation["features+embeddings"]["spearman"],
+        values |= {
             "probe.ranks.spearman": _spearman(self._labels, _array(predictions.ranks)),
             "probe.propagated.spearman": _spearman(self._labels, _array(predictions.propagated)),
             "probe.top.spearman": _spearman(self._labels[top], together[top]),
-            "probe.top.ndcg@100": validation["features+embeddings"]["ndcg@100"],
+            "probe.top.ndcg@100": values["probe.features_embeddings.ndcg@100"],
         }
-        return Look(geometry | probed, validation)
+        return Look(geometry | values)
 
     def _geometry(self, embeddings: Tensor) -> dict[str, float]:
         units = unit_rows(embeddings)

@@ -26,7 +26,15 @@ from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.downstream import STAGE as DOWNSTREAM
 from licap.downstream import Best, Downstream, DownstreamStage, Fitting
-from licap.encoding import Channel, Encoding, assemble, input_widths, new_encoder, untrained_embeddings
+from licap.encoding import (
+    Channel,
+    Encoding,
+    assemble,
+    input_widths,
+    new_encoder,
+    out_dim,
+    untrained_embeddings,
+)
 from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, StoreError
 from licap.fields import shortened
 from licap.joint import JointModel
@@ -41,9 +49,10 @@ from licap.reproducibility import Randomness, set_threads, stage_seed
 from licap.sampling import HierarchicalSample, sample_fold
 from licap.signals import Signals
 from licap.splits import Split, make_split, transform_labels
+from licap.stored import EmbeddingStore, Replay, Stored, features_digest, stage_key
 
 SplitName = Literal["train", "val", "test"]
-_STATE_FORMAT = 2
+_STATE_FORMAT = 3
 # Where data lie and how they got there: what they are is in the fingerprint and the features.
 _NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file")
 
@@ -65,13 +74,18 @@ class Report:
 class Trial:
     """Iterate to train. Resuming from `state_dict` gives the same reports, bit for bit, on the same machine.
 
+    store: where stage 1 is looked for before it is trained, and kept when it ends; its reports are then the same, bit
+    for bit. A state can be resumed with or without it.
     Everything that config or data can have wrong is found on construction.
     Raises: ConfigError, DataError, DeviceError on construction; DivergedError while iterating, and again at every
     further step: then the best parameters are those of the last finite best epoch.
     """
 
-    def __init__(self, config: TrialConfig, *, dataset: Dataset | None = None) -> None:
+    def __init__(
+        self, config: TrialConfig, *, dataset: Dataset | None = None, store: EmbeddingStore | None = None
+    ) -> None:
         self.config = config
+        self._store = store
         self._device = check_machine(config.runtime)
         self._dtype = {"float32": torch.float32, "float64": torch.float64}[config.runtime.dtype]
         set_threads(config.runtime.threads)
@@ -88,9 +102,7 @@ class Trial:
         self.split: Split = make_split(data.valid, fold=config.fold, seed=config.split_seed)
         self._graph = data.graph.with_self_loops()
         self._channels = [Channel(name, self._tensor(data.features[name])) for name in config.data.channels]
-        self._encoding: Encoding | None = None
-        self._signals: Signals | None = None
-        self._probed: dict[str, float] = {}
+        self._stage1: Encoding | Replay | None = None
         self._embeddings: list[Tensor] | None = None
         self._downstream: DownstreamStage | None = None
         self._randomness = Randomness(stage_seed(config.seed, DOWNSTREAM))
@@ -99,7 +111,8 @@ class Trial:
         self._contrast = self._sampled() if config.downstream.needs_pretraining else None
         if config.pretrains:
             with memory_in_words():
-                self._begin_encoding()
+                stored = self._stored()
+                self._stage1 = self._new_encoding() if stored is None else Replay(stored, device=self._device)
 
     def __iter__(self) -> Iterator[Report]:
         return self
@@ -139,11 +152,11 @@ class Trial:
     def embeddings(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
         """[N, D] embeddings handed to stage 2, or what stage 1 would hand on now, channels side by side.
 
-        None where there are none (yet), or where they are trained jointly.
+        None where there are none (yet), where they are trained jointly, or while a stored stage is reported again.
         """
         handed = self._embeddings
-        if handed is None and self._encoding is not None:
-            handed = self._encoding.embeddings
+        if handed is None and self._stage1 is not None:
+            handed = self._stage1.embeddings
         return None if handed is None else torch.cat(handed, dim=1).cpu().numpy()
 
     def evaluate(self, split: SplitName) -> dict[str, float]:
@@ -156,14 +169,14 @@ class Trial:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next report depends on: tensors and plain values, loadable with weights_only."""
-        encoding, downstream = self._encoding, self._downstream
+        stage1, downstream = self._stage1, self._downstream
         diverged = self._diverged
         return {
             "format": _STATE_FORMAT,
             "checksum": self._checksum,
             "randomness": self._randomness.state_dict(),
-            "encoding": None if encoding is None else encoding.state_dict(),
-            "probed": dict(self._probed),
+            "encoding": stage1.state_dict() if isinstance(stage1, Encoding) else None,
+            "replay": stage1.state_dict() if isinstance(stage1, Replay) else None,
             "embeddings": self._embeddings,
             "downstream": None if downstream is None else downstream.state_dict(),
             "diverged": None if diverged is None else [diverged.stage, diverged.epoch, diverged.quantity],
@@ -179,7 +192,6 @@ class Trial:
                 "the checkpoint belongs to another config, data set or version of the program. "
                 "Give the config and data that wrote it, or start anew without --resume."
             )
-        self._probed = dict(state["probed"])
         self._diverged = DivergedError(*state["diverged"]) if state["diverged"] else None
         handed = state["embeddings"]
         self._embeddings = None if handed is None else [each.to(self._device) for each in handed]
@@ -188,14 +200,16 @@ class Trial:
             self._begin_downstream()
             _existing(self._downstream).load_state_dict(state["downstream"])
         elif state["encoding"] is not None:
-            if self._encoding is None:
-                self._begin_encoding()
-            _existing(self._encoding).load_state_dict(state["encoding"])
+            encoding = self._stage1 if isinstance(self._stage1, Encoding) else self._new_encoding()
+            encoding.load_state_dict(state["encoding"])
+            self._stage1 = encoding
+        elif state["replay"] is not None:
+            self._stage1 = Replay.from_state(state["replay"], device=self._device)
         self._randomness.load_state_dict(state["randomness"])
 
     def _advance(self) -> Report:
-        if self._encoding is not None and not self._encoding.finished:
-            return self._pretrain()
+        if self._stage1 is not None and not self._stage1.finished:
+            return self._pretrain(self._stage1)
         if self._downstream is None:
             self._hand_on()
             self._begin_downstream()
@@ -208,47 +222,44 @@ class Trial:
         sample = contrastive_sample(self.config, self._dataset)
         return Contrast.from_sample(sample, self.config.pretrain, device=self._device, dtype=self._dtype)
 
-    def _begin_encoding(self) -> None:
-        self._encoding = Encoding(self.config, self._channels, _existing(self._contrast), self._graph)
-        self._signals = Signals(
-            self.config, self._features, self._known_labels(), self.split, _existing(self._contrast), self._graph
-        )
+    def _new_encoding(self) -> Encoding:
+        contrast = _existing(self._contrast)
+        signals = Signals(self.config, self._features, self._known_labels(), self.split, contrast, self._graph)
+        return Encoding(self.config, self._channels, contrast, self._graph, signals)
+
+    def _stored(self) -> Stored | None:
+        """What the store has of this trial's stage 1; what does not fit it is as good as nothing."""
+        found = None if self._store is None else self._store.get(self._key)
+        widths = [out_dim(self.config.pretrain, channel.name) for channel in self._channels]
+        return found if found is not None and found.fits(self._labels.size, widths, self._dtype) else None
+
+    @cached_property
+    def _key(self) -> str:
+        return stage_key(self.config, self._dataset, self._device)
 
     @property
     def _features(self) -> list[Tensor]:
         return [channel.features for channel in self._channels]
 
-    def _pretrain(self) -> Report:
-        stage = _existing(self._encoding)
+    def _pretrain(self, stage: Encoding | Replay) -> Report:
         epoch = stage.epoch
-        numbers = stage.step()
-        if epoch % self.config.pretrain.probe_every == 0:
-            self._probed = self._look(_existing(stage.embeddings), epoch)
-        own = {
-            "pretrain.loss": numbers.loss,
-            "pretrain.l1": numbers.l1,
-            "pretrain.l2": numbers.l2,
-            "pretrain.grad_norm": numbers.grad_norm,
-        }
-        return Report(PRETRAIN, epoch, epoch + 1, own | self._probed)
-
-    def _look(self, embeddings: list[Tensor], epoch: int) -> dict[str, float]:
-        """Early signals, and the validation metrics of the probe of what stage 2 will see, under `val.`."""
-        look = _existing(self._signals).look(embeddings, epoch)
-        chosen = look.validation[self.config.downstream.input]
-        return {**look.metrics, **{f"val.{name}": value for name, value in chosen.items()}}
+        stage.step()
+        if stage.finished and isinstance(stage, Encoding) and self._store is not None:
+            embeddings = tuple(each.cpu() for each in _existing(stage.embeddings))
+            self._store.put(self._key, Stored(embeddings, stage.history))
+        return Report(PRETRAIN, epoch, epoch + 1, stage.history.metrics(epoch, self.config.downstream.input))
 
     def _hand_on(self) -> None:
         """Keeps the embeddings; encoders and optimisers are not needed any more."""
-        if self._encoding is not None:
-            self._embeddings = self._encoding.embeddings
+        if self._stage1 is not None:
+            self._embeddings = self._stage1.embeddings
         elif self.config.downstream.sees_embeddings and not self.config.downstream.needs_pretraining:
             self._embeddings = untrained_embeddings(self.config, self._channels, self._graph)
-        self._encoding = self._signals = None
+        self._stage1 = None
 
     def _begin_downstream(self) -> None:
         own = self.config.downstream
-        self._encoding = self._signals = None
+        self._stage1 = None
         self._randomness = Randomness(stage_seed(self.config.seed, DOWNSTREAM))
         setting = Setting(
             graph=self._dataset.graph,
@@ -307,8 +318,7 @@ class Trial:
         config = {name: value for name, value in self.config.flat().items() if name not in _NOT_IN_CHECKSUM}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode("ascii"))
         digest.update(self._dataset.fingerprint.encode("utf-8"))
-        for channel in self.config.data.channels:
-            digest.update(np.ascontiguousarray(self._dataset.features[channel]).data)
+        digest.update(features_digest(self._dataset, self.config.data.channels).encode("ascii"))
         return digest.hexdigest()
 
 

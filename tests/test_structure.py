@@ -27,6 +27,7 @@ LICAP_LAYERS = (
     ("training", "probe"),
     ("pretrain", "downstream", "label_scale"),
     ("signals",),
+    ("stored",),
     ("encoding",),
     ("joint",),
     ("trial",),
@@ -34,7 +35,7 @@ LICAP_LAYERS = (
     ("cli",),
 )
 SEARCH_LAYERS = (
-    ("space",),
+    ("space", "cache"),
     ("study", "strategy", "tracking"),
     ("insight",),
     ("engine",),
