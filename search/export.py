@@ -10,7 +10,8 @@ from pathlib import Path
 
 from licap.console import exit_status, say
 from licap.files import write_file_atomically
-from search.insight.leaderboard import Row, leaderboard, pick
+from search.insight.exported import described, exported_text, replaced_by
+from search.insight.leaderboard import leaderboard, pick
 from search.space import SearchSpace
 from search.study import DEFAULT_ROOT, Study
 
@@ -32,33 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         study = Study.open(options.root, options.study or Study.latest(options.root))
         space = SearchSpace.load(study.space_path)
         row = pick(leaderboard(study.trials(), space), options.rank)
-        text = config_text(row, space, study.name, options.out)
+        command = f"licap run {shlex.quote(str(options.out))}"
+        text = exported_text(row, space, study=study.name, command=command)
+        replaced = replaced_by(options.out, text)
         write_file_atomically(options.out, text)
-        say(f"{options.out}: {described(row, space, study.name)}")
-        say(f"run it again: {run_command(options.out)}")
+        say(f"{options.out}: {described(row, space, study=study.name)}")
+        if replaced is not None:
+            say(f"replaced the export of {replaced}")
+        say(f"run it again: {command}")
         owner = study.owner()
         if owner is not None:
             say(f"the study is still being run by {owner}: a later export may find a better trial")
     return status.code
-
-
-def config_text(row: Row, space: SearchSpace, study: str, out: Path) -> str:
-    """The complete config as YAML, headed by comments that say where it comes from."""
-    words = (
-        f"{described(row, space, study)}\nValidation {space.metric.label}: {row.value!r}\nRun it: {run_command(out)}"
-    )
-    head = "".join(f"# {line}\n" for line in words.splitlines())
-    return head + space.config_for(row.values).to_yaml()
-
-
-def described(row: Row, space: SearchSpace, study: str) -> str:
-    """Which trial this is, in words."""
-    return f"trial {row.trial} of study {study}, rank {row.rank} by validation {space.metric.label} ({row.value:.4f})"
-
-
-def run_command(out: Path) -> str:
-    """The command that runs the config."""
-    return f"licap run {shlex.quote(str(out))}"
 
 
 if __name__ == "__main__":

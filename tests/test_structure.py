@@ -21,7 +21,7 @@ LICAP_LAYERS = (
     ("model_configs", "presets"),
     ("config", "metrics", "early_stopping", "reproducibility"),
     ("checkpoint", "graph"),
-    ("datasets", "splits"),
+    ("datasets", "splits", "results"),
     ("sampling", "losses", "ops"),
     ("models",),
     ("training", "probe"),
@@ -39,7 +39,7 @@ SEARCH_LAYERS = (
     ("study", "strategy", "tracking"),
     ("insight",),
     ("engine",),
-    ("run", "export", "compare"),
+    ("run", "export", "compare", "summarize"),
 )
 LIBRARY_ROOMS = {
     "ray": ("search/engine/",),

@@ -7,7 +7,8 @@ from search.insight.curves import curves_csv
 from search.insight.leaderboard import Leaderboard, Row, best_config, leaderboard, pick
 from search.insight.outcome import outcome_json, outcome_text
 from search.insight.plots import study_plots
-from search.insight.render import render_csv, render_text
+from search.insight.render import render_csv, render_text, terminal_width
+from search.insight.summary import summary_files, write_summary
 from search.insight.tables import COMPARISON_FORMATS
 
 __all__ = [
@@ -25,4 +26,7 @@ __all__ = [
     "render_csv",
     "render_text",
     "study_plots",
+    "summary_files",
+    "terminal_width",
+    "write_summary",
 ]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from search.insight.leaderboard import leaderboard
-from search.insight.render import render_text
+from search.insight.render import render_text, terminal_width
 from search.space import SearchSpace
 from search.study import DEFAULT_ROOT, TrialRecord
 from search.tracking.uris import shown, ui_command
@@ -28,8 +26,7 @@ def outcome_text(
 ) -> str:
     """Leaderboard, summary, where the pictures are, and how to look at the runs and export the best config."""
     board = leaderboard(trials, space)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    lines = [render_text(board, width), "", f"study {study}: {board.counts()}"]
+    lines = [render_text(board, terminal_width()), "", f"study {study}: {board.counts()}"]
     if stop_reason is not None:
         lines.append(f"stopped before its end: {stop_reason}")
     if board.ranked:

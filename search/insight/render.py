@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from licap.fields import Scalar
+from licap.config import TrialConfig
+from licap.fields import Scalar, specs_of
 from licap.metrics import METRICS
 from search.insight.leaderboard import Leaderboard, Row
 
@@ -49,6 +52,11 @@ def table_lines(columns: Sequence[Column]) -> list[str]:
     return [_line(cells, columns) for cells in (heads, *zip(*(column.cells for column in columns), strict=True))]
 
 
+def terminal_width() -> int | None:
+    """How wide stdout's terminal is; None where it is none, so that nothing need be left out."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def render_csv(board: Leaderboard) -> str:
     """All columns in full precision, under their full names; a cell is empty where there is no value."""
     metrics = [f"val.{name}" for name in METRICS]
@@ -74,13 +82,19 @@ def render_csv(board: Leaderboard) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Dotted names cut to as many last words as tell them apart: `pretrain.lr` and `downstream.lr` stay whole."""
-    parts = [name.split(".") for name in names]
-    shortened = []
-    for own in parts:
-        count = next(n for n in range(1, len(own) + 1) if sum(each[-n:] == own[-n:] for each in parts) == 1)
-        shortened.append(".".join(own[-count:]))
-    return shortened
+    """Dotted names cut to as many last words as say which key of the config is meant.
+
+    `pretrain.imp_ratio` → `imp_ratio`; what lies deeper keeps its parent (`bins.kind`, `geni.heads`); `pretrain.lr` and
+    `pretrain.heads` stay whole, for there are others of that last word.
+    """
+    known = {*names, *specs_of(TrialConfig)}
+    return [_short_name(name.split("."), [each.split(".") for each in known]) for name in names]
+
+
+def _short_name(own: Sequence[str], known: Sequence[Sequence[str]]) -> str:
+    least = min(len(own), 1 if len(own) < 3 else 2)
+    telling = (n for n in range(least, len(own)) if sum(each[-n:] == own[-n:] for each in known) == 1)
+    return ".".join(own[-next(telling, len(own)) :])
 
 
 def common_notes(board: Leaderboard) -> tuple[str, ...]:

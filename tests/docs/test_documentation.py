@@ -13,6 +13,7 @@ import licap.cli
 import search.compare
 import search.export
 import search.run
+import search.summarize
 from licap.yaml_file import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ PARSERS = {
     ("python", "search/run.py"): search.run.build_parser,
     ("python", "search/export.py"): search.export.build_parser,
     ("python", "search/compare.py"): search.compare.build_parser,
+    ("python", "search/summarize.py"): search.summarize.build_parser,
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from licap.config import TrialConfig
+from licap.fields import specs_of
 from search.insight import leaderboard, outcome_json, outcome_text, render_csv, render_text
 from search.insight.render import short_names, trials_text
 from search.space import SearchSpace
@@ -32,7 +34,7 @@ def trials(trial: Make) -> list[TrialRecord]:
 def test_the_text_shows_usual_names_values_and_remarks(space: SearchSpace, trials: list[TrialRecord]) -> None:
     lines = render_text(leaderboard(trials, space)).splitlines()
     heads = "rank trial state Spearman budget seconds RMSE NDCG@100 Overlap@100"
-    assert " ".join(lines[0].split()) == f"{heads} imp_ratio pretrain.lr downstream.lr kind count"
+    assert " ".join(lines[0].split()) == f"{heads} imp_ratio pretrain.lr downstream.lr bins.kind bins.count"
     assert " ".join(lines[1].split()) == "1 1 complete 0.6000 160 1.2 0.4000 - - 0.101 0.0003333 0.01 length -"
     assert lines[2].split()[:4] == ["2", "0", "complete", "0.5000*"]
     assert lines[4].split()[:5] == ["-", "2", "failed", "(diverged)", "-"]
@@ -61,9 +63,25 @@ def test_csv_holds_full_names_and_full_precision(space: SearchSpace, trials: lis
     assert rows[3]["message"] == "[Errno 28] not finite.\nsecond line"
 
 
-def test_short_names_tell_parameters_apart() -> None:
-    names = ["pretrain.lr", "downstream.lr", "pretrain.bins.kind", "a.bins.count", "b.bins.count"]
-    assert short_names(names) == ["pretrain.lr", "downstream.lr", "kind", "a.bins.count", "b.bins.count"]
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("pretrain.imp_ratio", "imp_ratio"),
+        ("downstream.input", "input"),
+        ("pretrain.lr", "pretrain.lr"),
+        ("pretrain.beta.p", "beta.p"),
+        ("pretrain.bins.kind", "bins.kind"),
+        ("downstream.geni.heads", "geni.heads"),
+        ("seed", "seed"),
+    ],
+)
+def test_a_short_name_says_which_key_is_meant(name: str, short: str) -> None:
+    assert short_names([name]) == [short]
+
+
+def test_short_names_are_never_the_same() -> None:
+    names = [*specs_of(TrialConfig), "a.bins.count", "b.bins.count"]
+    assert len(set(short_names(names))) == len(names)
     assert short_names([]) == []
 
 

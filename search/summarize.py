@@ -1,0 +1,52 @@
+"""`python search/summarize.py [STUDY]`: writes a study's table and pictures anew from its record, and prints the table.
+
+Works for a study that is running, and for one that was killed before it could write them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from licap.console import exit_status, say
+from search.insight import leaderboard, render_text, summary_files, terminal_width, write_summary
+from search.space import SearchSpace
+from search.study import DEFAULT_ROOT, Study
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = argparse.ArgumentParser(prog="python search/summarize.py", description=__doc__)
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
+    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command. Returns the exit code."""
+    options = build_parser().parse_args(argv)
+    with exit_status() as status:
+        study = Study.open(options.root, options.study or Study.latest(options.root))
+        space = SearchSpace.load(study.space_path)
+        write_summary(study.folder, summary_files(study.trials(), space, study=study.name))
+        say(summary_text(study, space))
+    return status.code
+
+
+def summary_text(study: Study, space: SearchSpace) -> str:
+    """The leaderboard, where the pictures are, and whether there is more to come."""
+    board = leaderboard(study.trials(), space)
+    lines = [render_text(board, terminal_width()), "", f"study {study.name}: {board.counts()}"]
+    lines.append(f"pictures and table: {study.folder} (plots/*.png, leaderboard.csv)")
+    owner = study.owner()
+    if owner is not None:
+        lines.append(f"the study is still being run by {owner}: a later summary may show more")
+    elif any(row.state == "running" for row in board):
+        lines.append("the search was killed: what it was running then stays running here")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
