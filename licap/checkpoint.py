@@ -1,6 +1,6 @@
 """Checkpoints: tensors and plain values in a file that is written whole or not at all, and read without running code.
 
-A checkpoint's path is readable: the parameters that matter, then a hash of the whole config. Knows states, no trials.
+Knows states, no trials.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import pickle
-import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ import torch
 
 from licap.config import TrialConfig
 from licap.errors import DataError
-from licap.fields import Scalar
 from licap.files import write_atomically
 
 _FORMAT = "licap checkpoint 1"
@@ -95,38 +93,3 @@ def content_hash(config: TrialConfig) -> str:
     """64 hex digits that are the same for equal configs, in every process and on every machine."""
     text = json.dumps(config.flat(), sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def checkpoint_path(folder: Path, config: TrialConfig) -> Path:
-    """Where the checkpoint of a config lies: a name that people can read, unique by the hash at its end.
-
-    `synthetic_struct_fold0_seed0_gamma0.1_length1.0_tau0.05_lr0.005_geni_embeddings_lr0.005_3f2a….pt`
-    """
-    words = [_word(name, value) for name, value in _parameters_that_matter(config)]
-    return folder / ("_".join([*words, content_hash(config)[:16]]) + ".pt")
-
-
-def _parameters_that_matter(config: TrialConfig) -> list[tuple[str, Scalar]]:
-    data, pretrain, downstream = config.data, config.pretrain, config.downstream
-    bins = ("length", pretrain.bins.length) if pretrain.bins.kind == "length" else ("bins", pretrain.bins.count)
-    stage1 = [
-        ("gamma", pretrain.imp_ratio),
-        bins,
-        ("tau", pretrain.temperature),
-        ("lr", pretrain.lr),
-    ]
-    return [
-        ("", Path(data.path).name if data.path else "synthetic"),
-        ("", data.features),
-        ("fold", config.fold),
-        ("seed", config.seed),
-        *(stage1 if downstream.needs_pretraining else []),
-        ("", downstream.model),
-        ("", downstream.input),
-        ("lr", downstream.lr),
-    ]
-
-
-def _word(name: str, value: Scalar) -> str:
-    # What file systems and shells take without quotes; a folder's name may hold anything.
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{name}{value}")[:40]

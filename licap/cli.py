@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import math
+import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
-from licap.console import exit_status, say, tell
+from licap.console import check_once, duration, exit_status, say, tell
 from licap.errors import ConfigError
 from licap.fields import shortened, specs_of
+from licap.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from licap.experiment import FoldResult
@@ -53,28 +56,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(options: argparse.Namespace) -> None:
     """`licap run`."""
+    check_once(options.set)
+    refuse_space(options.config)
     config = load_config(options.config, options.set)
     folds = parse_folds(options.folds, config)
 
-    from licap.checkpoint import checkpoint_path
     from licap.datasets import load_dataset
-    from licap.experiment import run_folds
+    from licap.experiment import config_of, run_folds
     from licap.files import check_writable
+    from licap.results import replaced_results, run_folder
     from licap.trial import check_machine
 
-    out = options.out or checkpoint_path(Path("runs"), config).with_suffix("")
+    config = config_of(config, folds)
+    out = options.out or run_folder(Path("runs"), config, folds)
     # Before the data: their features can take minutes.
     check_machine(config.runtime)
     check_writable(out, "Give another --out.")
+    replaced = replaced_results(out, config)
     dataset = load_dataset(config.data, progress=tell)
+    if replaced is not None and not options.resume:
+        tell(f"{out}: replacing {replaced}")
     watch = EpochLines(config, len(folds))
     results = run_folds(config, dataset, folds=folds, out=out, resume=options.resume, watch=watch)
     say(results_table(results))
     say(f"\nwritten to {out}")
 
 
+def refuse_space(path: Path) -> None:
+    """Raises: ConfigError for a space file, in one line instead of one for each of its keys."""
+    if "search" in read_yaml(path).data:
+        raise ConfigError(
+            f"{path}: this is a space file. Search it with `python search/run.py --space {shlex.quote(str(path))}`."
+        )
+
+
 def inspect_command(options: argparse.Namespace) -> None:
     """`licap data inspect`."""
+    check_once(options.set)
     given = parse_overrides(options.set)
     config = config_from(given | ({"data.path": options.path} if options.path else {}))
 
@@ -125,32 +143,41 @@ def results_table(results: Sequence[FoldResult]) -> str:
 
 
 class EpochLines:
-    """Progress on stderr: where the run is, how it does, the time left; a line every two seconds at most."""
+    """Progress on stderr: where the run is, how it does, the time left; a line every two seconds at most.
 
-    def __init__(self, config: TrialConfig, num_folds: int) -> None:
-        self._total = config.total_budget
-        self._num_folds = num_folds
-        self._begun: dict[int, float] = {}
-        self._first_budget: dict[int, int] = {}
-        self._shown = 0.0
+    The time left supposes that no stage stops early, and that an epoch to come takes as long as those so far. It is
+    left out until an epoch has been measured.
+    """
+
+    def __init__(self, config: TrialConfig, num_folds: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total, self._num_folds, self._clock = config.total_budget, num_folds, clock
+        # Budgets of each fold's first report: without pretraining it is not the first epoch.
+        self._first: dict[int, int] = {}
+        self._began, self._shown, self._measured = clock(), -math.inf, -1
 
     def __call__(self, fold: int, report: Report) -> None:
         """Shows a report, unless one was shown just now."""
-        now = time.monotonic()
-        self._begun.setdefault(fold, now)
-        self._first_budget.setdefault(fold, report.budget)
+        now = self._clock()
+        self._first.setdefault(fold, report.budget)
+        # Counted here: a stage that stops early jumps over budgets, and takes no time for them.
+        self._measured += 1
+        if self._measured == 0:
+            self._began = now
         if now - self._shown < 2.0:
             return
         self._shown = now
-        done = report.budget - self._first_budget[fold]
-        left = f"{(now - self._begun[fold]) / done * (self._total - report.budget):.0f} s" if done else "…"
         value = report.metrics.get("val.spearman")
-        shown = f", validation Spearman {value:.4f}" if value is not None else ""
         fold_words = f"fold {fold}, " if self._num_folds > 1 else ""
-        tell(
-            f"{fold_words}{report.stage} epoch {report.epoch}, {report.budget}/{self._total}{shown}, "
-            f"at most {left} left"
-        )
+        score = f", validation Spearman {value:.4f}" if value is not None else ""
+        place = f"{report.stage} epoch {report.epoch}, {report.budget}/{self._total}"
+        tell(f"{fold_words}{place}{score}{self._left(report.budget, now)}")
+
+    def _left(self, budget: int, now: float) -> str:
+        whole_fold = self._total - min(self._first.values()) + 1
+        epochs = self._total - budget + (self._num_folds - len(self._first)) * whole_fold
+        if self._measured == 0 or epochs == 0:
+            return ""
+        return f", at most about {duration((now - self._began) / self._measured * epochs)} left"
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TextIO
 
-from licap.errors import LicapError, StoreError
+from licap.errors import ConfigError, LicapError, StoreError
 
 
 @dataclass
@@ -99,6 +99,34 @@ def _asking_signals() -> tuple[signal.Signals, ...]:
     if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
         return (signal.SIGINT, signal.SIGTERM)
     return (signal.SIGINT, signal.SIGTERM, hangup)
+
+
+def check_once(assignments: Sequence[str], spellings: Mapping[str, str] | None = None) -> None:
+    """Refuses a key with two values: which of them is meant nobody knows.
+
+    assignments: words `key=value` of `--set` and of options that stand for one. spellings: how people wrote a word that
+    did not come with `--set`. Raises: ConfigError naming both.
+    """
+    first: dict[str, str] = {}
+    problems = []
+    for word in assignments:
+        key, _, value = word.partition("=")
+        earlier = first.setdefault(key.strip(), word)
+        if earlier.partition("=")[2].strip() != value.strip():
+            both = [(spellings or {}).get(each, f"--set {each}") for each in (earlier, word)]
+            problems.append(f"{' and '.join(both)}: two values for {key.strip()}. Leave one of them out.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def say(text: str = "") -> None:

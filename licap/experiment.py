@@ -22,10 +22,10 @@ from licap.console import stop_signals, tell
 from licap.datasets.dataset import Dataset
 from licap.errors import DivergedError, StoreError
 from licap.files import remove_file, write_atomically, write_file_atomically
+from licap.results import CHECKPOINT, CONFIG, EMBEDDINGS, METRICS, PREDICTIONS
 from licap.trial import Report, SplitName, Trial
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
-_CHECKPOINT, _METRICS, _PREDICTIONS, _EMBEDDINGS = "checkpoint.pt", "metrics.json", "predictions.csv", "embeddings.npy"
 # The largest log label whose raw score a float holds.
 _LARGEST_LOG = 709.0
 SPLITS: Mapping[SplitName, str] = {"val": "validation", "test": "test"}
@@ -55,18 +55,23 @@ def run_folds(
     Raises: DataError, ConfigError, DivergedError from the trial; StoreError where files cannot be written, or where a
     checkpoint to resume belongs to something else; KeyboardInterrupt after a checkpoint.
     """
-    results: list[FoldResult] = []
+    config, results = config_of(config, folds), list[FoldResult]()
     for fold in folds:
         folder = out if len(folds) == 1 else out / f"fold-{fold}"
-        trial = _prepared(replace(config, fold=fold), dataset, folder / _CHECKPOINT, resume=resume)
+        trial = _prepared(replace(config, fold=fold), dataset, folder / CHECKPOINT, resume=resume)
         if not results:
             # What an earlier run left would contradict the new config.
-            remove_file(out / _METRICS)
-            write_file_atomically(out / "config.yaml", config.to_yaml())
+            remove_file(out / METRICS)
+            write_file_atomically(out / CONFIG, config.to_yaml())
         results.append(_run_fold(trial, dataset, folder=folder, watch=watch))
         # After each fold: what is measured is not lost with a later fold.
-        write_file_atomically(out / _METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
+        write_file_atomically(out / METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
     return results
+
+
+def config_of(config: TrialConfig, folds: Sequence[int]) -> TrialConfig:
+    """The config that a run of some folds leaves in its folder: where it is one fold, the config names it."""
+    return replace(config, fold=folds[0]) if len(folds) == 1 else config
 
 
 def _prepared(config: TrialConfig, dataset: Dataset, checkpoint: Path, *, resume: bool) -> Trial:
@@ -96,14 +101,14 @@ def _prepared(config: TrialConfig, dataset: Dataset, checkpoint: Path, *, resume
 def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[int, Report], None]) -> FoldResult:
     """Runs one fold to its end and writes predictions and embeddings."""
     fold = trial.config.fold
-    for name in (_PREDICTIONS, _EMBEDDINGS):
+    for name in (PREDICTIONS, EMBEDDINGS):
         remove_file(folder / name)
-    _train(trial, folder / _CHECKPOINT, lambda report: watch(fold, report))
+    _train(trial, folder / CHECKPOINT, lambda report: watch(fold, report))
     metrics: dict[str, Mapping[str, float]] = {split: trial.evaluate(split) for split in SPLITS}
-    write_file_atomically(folder / _PREDICTIONS, predictions_csv(trial, dataset))
+    write_file_atomically(folder / PREDICTIONS, predictions_csv(trial, dataset))
     embeddings = trial.embeddings()
     if embeddings is not None:
-        write_atomically(folder / _EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))
+        write_atomically(folder / EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))
     notes = [f"{words} nodes: {note}" for split, words in SPLITS.items() for note in trial.notes_on(split)]
     return FoldResult(fold, metrics, (*dataset.notes, *notes))
 

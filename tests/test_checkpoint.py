@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from licap.checkpoint import checkpoint_path, content_hash, load_checkpoint, save_checkpoint
+from licap.checkpoint import content_hash, load_checkpoint, save_checkpoint
 from licap.config import TrialConfig
 from licap.errors import DataError, StoreError
 
@@ -122,36 +122,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(StoreError, match=r"file/a\.pt: cannot be written"):
         save_checkpoint(tmp_path / "file" / "a.pt", STATE)
-
-
-def test_a_path_tells_the_parameters_that_matter(tmp_path: Path) -> None:
-    config = TrialConfig().with_values(
-        {"fold": 3, "seed": 11, "pretrain.imp_ratio": 0.15, "pretrain.temperature": 0.07}
-    )
-    path = checkpoint_path(tmp_path, config)
-    assert path.parent == tmp_path
-    for word in ("synthetic", "fold3", "seed11", "gamma0.15", "tau0.07", "geni", content_hash(config)[:16]):
-        assert word in path.name
-    without = checkpoint_path(tmp_path, config.with_values({"downstream.input": "features"}))
-    assert "gamma" not in without.name
-
-
-def test_every_value_of_the_config_changes_the_path(tmp_path: Path) -> None:
-    config = TrialConfig()
-    changes = {"pretrain.probe_every": 6, "data.node2vec.q": 1.5, "runtime.threads": 1, "seed": 1, "data.path": "x"}
-    paths = {checkpoint_path(tmp_path, config.with_values({key: value})) for key, value in changes.items()}
-    assert len(paths | {checkpoint_path(tmp_path, config)}) == len(changes) + 1
-    assert checkpoint_path(tmp_path, TrialConfig()) == checkpoint_path(tmp_path, config)
-
-
-@pytest.mark.parametrize("name", ["ein Graph: größer/als..", "a" * 300, "../../etc", "\u202e\n"])
-def test_a_path_stays_in_its_folder_and_short_whatever_the_data_are_called(tmp_path: Path, name: str) -> None:
-    path = checkpoint_path(tmp_path, TrialConfig().with_values({"data.path": f"/data/{name}"}))
-    assert path.parent == tmp_path
-    assert path.name.isascii()
-    assert len(path.name) < 200
-    assert not path.name.startswith(".")
-    save_checkpoint(path, {"epoch": 1})
 
 
 def test_a_hash_is_the_same_in_every_process() -> None:

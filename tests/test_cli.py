@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from licap.cli import parse_folds
+from licap.cli import EpochLines, parse_folds
 from licap.config import TrialConfig
+from licap.trial import Report
 
 SMALL = """\
 data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
@@ -145,7 +146,67 @@ def test_resuming_without_a_checkpoint_starts_afresh_and_says_so(folder: Path) -
 
 def test_a_checkpoint_of_another_config_is_refused(folder: Path) -> None:
     assert licap(folder, "run", "small.yaml", "--out", "out").returncode == 0
-    refused(licap(folder, "run", "small.yaml", "--out", "out", "--resume", "--set", "seed=1"), "checkpoint.pt")
+    config = folder / "out" / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("seed: 0\n", "seed: 1\n", 1), encoding="utf-8")
+    refused(licap(folder, "run", "out/config.yaml", "--out", "out", "--resume"), "checkpoint.pt")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_results_of_another_config_are_not_replaced(folder: Path) -> None:
+    assert licap(folder, "run", "small.yaml", "--out", "out").returncode == 0
+    before = contents(folder / "out")
+    for words in (("--set", "pretrain.lr=0.01"), ("--folds", "1"), ("--set", "pretrain.lr=0.01", "--resume")):
+        refused(licap(folder, "run", "small.yaml", "--out", "out", *words), "out: holds results of another", "--out")
+    other = licap(folder, "run", "small.yaml", "--out", "out", "--set", "pretrain.lr=0.01")
+    assert "pretrain.lr is 0.005 there, 0.01 here" in other.stderr
+    assert contents(folder / "out") == before
+
+
+def test_results_of_the_same_config_are_replaced_and_said_to_be(folder: Path) -> None:
+    first = licap(folder, "run", "small.yaml", "--out", "out")
+    before = contents(folder / "out")
+    again = licap(folder, "run", "small.yaml", "--out", "out", "--folds", "0")
+    assert "replacing" not in first.stderr
+    assert again.returncode == 0 and "out: replacing the results of the same config" in again.stderr
+    assert {name: contents(folder / "out")[name] for name in RESULTS} == {name: before[name] for name in RESULTS}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.yaml", SMALL),
+        ("config.yaml", "[not, mine"),
+        ("metrics.json", "{}"),
+        ("checkpoint.pt", ""),
+    ],
+    ids=["a config by hand", "no config", "metrics of nobody knows what", "a checkpoint of nobody knows what"],
+)
+def test_files_of_other_origin_are_not_replaced(folder: Path, name: str, text: str) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / name).write_text(text, encoding="utf-8")
+    refused(licap(folder, "run", "small.yaml", "--out", "out"), "out", "replaced", name, "--out")
+    assert contents(folder / "out") == {name: text.encode()}
+
+
+def test_without_out_each_config_and_set_of_folds_has_a_folder(folder: Path) -> None:
+    short = ("--set", "pretrain.max_epochs=1", "--set", "downstream.max_epochs=1")
+    for words in ((), ("--folds", "1"), ("--folds", "0,1"), ("--set", "pretrain.temperature=0.07234234")):
+        done = licap(folder, "run", "small.yaml", *short, *words)
+        assert done.returncode == 0 and "replacing" not in done.stderr, done.stderr
+    names = [path.name for path in (folder / "runs").iterdir()]
+    assert len(names) == 4 and max(map(len, names)) < 70
+    assert all(name.startswith("synthetic_geni_features+embeddings_fold") for name in names)
+
+
+def test_a_run_that_did_not_end_is_replaced_only_with_a_word(folder: Path) -> None:
+    interrupt(folder, signal.SIGINT, lambda line: "epoch" in line)
+    done = licap(folder, "run", "small.yaml", "--set", "downstream.max_epochs=400", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "did not come to its end" in done.stderr and "--resume" in done.stderr
 
 
 def test_a_damaged_checkpoint_is_refused(folder: Path) -> None:
@@ -289,6 +350,52 @@ CONFIGS = {
     "a list": ("- 1", ["bad.yaml"]),
     "no YAML": ("a: [1", ["bad.yaml"]),
 }
+
+
+def test_a_space_file_is_told_where_it_belongs_in_one_line(folder: Path, repository: Path) -> None:
+    done = licap(folder, "run", str(repository / "spaces" / "default.yaml"))
+    refused(done, "this is a space file", f"python search/run.py --space {repository / 'spaces' / 'default.yaml'}")
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["small.yaml"]
+
+
+@pytest.mark.parametrize("command", [("run", "small.yaml"), ("data", "inspect")], ids=["run", "inspect"])
+def test_two_values_for_one_key_are_refused(folder: Path, command: tuple[str, ...]) -> None:
+    done = licap(folder, *command, "--set", "seed=1", "--set", "seed=2")
+    refused(done, "--set seed=1 and --set seed=2", "two values for seed")
+    assert licap(folder, *command, "--set", "seed=1", "--set", "seed=x").returncode == 2
+
+
+def progress(folds: int, reports: list[tuple[float, int, int]], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is said of reports: (seconds, fold, budget) each, of at most 10 epochs a fold."""
+    config = TrialConfig().with_values({"pretrain.max_epochs": 4, "downstream.max_epochs": 6})
+    now = [0.0]
+    lines = EpochLines(config, folds, clock=lambda: now[0])
+    for seconds, fold, budget in reports:
+        now[0] = seconds
+        lines(fold, Report("pretrain" if budget <= 4 else "downstream", budget, budget, {}))
+    return [line.partition("/10")[2] for line in capsys.readouterr().err.splitlines()]
+
+
+def test_the_time_left_shows_once_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert progress(1, [(100.0, 0, 1), (103.0, 0, 2), (106.0, 0, 3), (130.0, 0, 10)], capsys) == [
+        "",
+        ", at most about 24 s left",
+        ", at most about 21 s left",
+        "",
+    ]
+
+
+def test_epochs_that_are_jumped_over_make_no_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert progress(1, [(0.0, 0, 1), (3.0, 0, 5)], capsys)[-1] == ", at most about 15 s left"
+
+
+def test_the_time_left_holds_the_folds_to_come_as_long_as_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert progress(3, [(0.0, 0, 5), (60.0, 0, 6)], capsys)[-1] == ", at most about 16 min 00 s left"
+    assert progress(2, [(0.0, 0, 9), (60.0, 0, 10), (120.0, 1, 9)], capsys)[1:] == [
+        ", at most about 2 min 00 s left",
+        ", at most about 1 min 00 s left",
+    ]
 
 
 @pytest.mark.parametrize(("text", "parts"), CONFIGS.values(), ids=CONFIGS)
