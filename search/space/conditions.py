@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest, specs_of
+from licap.fields import Scalar, nearest_key, specs_of
 from search.space.declare import INVALID, parsed
 from search.space.findings import Findings, spelled
 from search.space.parameter import Parameter, shown
@@ -78,7 +78,7 @@ def _read(
         if parent == name:
             findings.add(where, "a parameter cannot be its own condition")
         elif parent not in specs:
-            findings.add(where, f"unknown parameter{nearest(parent, [*around.declared, *specs])}")
+            findings.add(where, f"unknown parameter{nearest_key(parent, [*around.declared, *specs])}")
         elif parent in by_name and by_name[parent].kind == "float":
             findings.add(where, "is a float range, which hardly ever takes a given value. Make it categorical")
         elif parent in around.declared and parent not in by_name:

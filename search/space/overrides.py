@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from licap.config import TrialConfig, parse_overrides
-from licap.fields import nearest, specs_of
+from licap.fields import nearest_key, specs_of
 from licap.yaml_file import Path_, YamlDocument
 from search.space.findings import OVERRIDE, Findings
 from search.space.settings import SpaceSettings
@@ -43,7 +43,8 @@ def apply_overrides(document: YamlDocument, words: Sequence[str]) -> Overridden:
     for key, value in parse_overrides(words).items():
         name = _trial_name(key)
         if name is not None:
-            fixed[name] = value
+            if fixed.setdefault(name, value) != value:
+                findings.add((OVERRIDE, key), f"{name} has two values. Leave one of them out")
             continue
         path = _file_path(key, data)
         if path is None:
@@ -106,9 +107,9 @@ def _refusal(key: str, data: Mapping[str, Any]) -> str:
         if parameter in fields:
             return f"{parameter} is not searched in the file (searched: {', '.join(searched) or 'nothing'})"
         valid = [f"search.{name}.{item}" for name in searched]
-        return f"unknown key{nearest(key, valid)}"
+        return f"unknown key{nearest_key(key, valid)}"
     group = [name for name in fields if name.startswith(f"{key}.")]
     if group:
         return f"is a group of the trial config, give one of its keys: {', '.join(group)}"
-    near = nearest(key, [*keys, *fields])
+    near = nearest_key(key, [*keys, *fields])
     return f"unknown key, neither of the trial config nor of the file{near or '; keys of the file: ' + ', '.join(keys)}"

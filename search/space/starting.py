@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest, specs_of
+from licap.fields import Scalar, nearest_key, specs_of
 from licap.yaml_file import Path_
 from search.space.conditions import active
 from search.space.findings import Findings
@@ -87,7 +87,7 @@ def _unknown(name: str, by_name: Mapping[str, Parameter], base: Mapping[str, Sca
         return None
     if name in base:
         return f"is not searched (fixed at {shown(base[name])}). Leave it out, or give it a range under search"
-    return f"unknown parameter{nearest(name, by_name)} (searched: {', '.join(by_name) or 'nothing'})"
+    return f"unknown parameter{nearest_key(name, by_name)} (searched: {', '.join(by_name) or 'nothing'})"
 
 
 def _completed(

@@ -85,6 +85,9 @@ def test_a_fixed_stage_length_mends_a_search_of_it(read: Any) -> None:
     ("word", "begins", "holds"),
     [
         ("pretrain.lrr=1", "--set: pretrain.lrr:", "did you mean pretrain.lr?"),
+        ("pretrain.learning_rate=1", "--set: pretrain.learning_rate:", "did you mean pretrain.lr?"),
+        ("n_trials=4", "--set: n_trials:", "did you mean trials?"),
+        ("batch_size=4", "--set: batch_size:", "there are no batches"),
         ("trails=4", "--set: trails:", "did you mean trials?"),
         ("pretrain=4", "--set: pretrain:", "pretrain.encoder"),
         ("pretrain.lr=fast", "--set: pretrain.lr:", "(got 'fast')"),
