@@ -6,12 +6,13 @@ Computes no features: of these, only what came along or stands in files of one's
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from licap.config import DataConfig
+from licap.config import DataConfig, PretrainConfig
 from licap.datasets.features import given_features
 from licap.datasets.raw import RawGraph
 from licap.datasets.registry import LEAST_LABELLED, load_raw
@@ -23,6 +24,8 @@ _TOP_RELATIONS = 8
 _NAME_WIDTH = 60
 # Below this, the top bin (a tenth of the training nodes) holds fewer than 35 nodes and metrics at 100 see all.
 _FEW_LABELLED = 500
+# From here on bins of one length hardly tell the top nodes apart.
+_TOO_FULL = 0.9
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -34,7 +37,7 @@ def inspect_dataset(config: DataConfig) -> str:
 
 def inspect_text(raw: RawGraph) -> str:
     """The report, as text of several paragraphs."""
-    blocks = [_counts(raw), _labels(raw), _degrees(raw.graph), _relations(raw), _features(raw)]
+    blocks = [_counts(raw), _labels(raw), list(_bins(raw)), _degrees(raw.graph), _relations(raw), _features(raw)]
     notes = [f"note: {note}" for note in raw.notes]
     warnings = [f"warning: {warning}" for warning in warnings_about(raw)]
     return "\n\n".join("\n".join(block) for block in [*blocks, notes, warnings] if block)
@@ -118,6 +121,33 @@ def _labels(raw: RawGraph) -> list[str]:
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
     return [head, *rows]
+
+
+def _bins(raw: RawGraph) -> Iterator[str]:
+    """Which finer bins fit the labels of the top bin, as wide as it is by default: those of all folds together."""
+    labels = np.sort(np.log1p(raw.importance[raw.valid].astype(np.float64)))[::-1]
+    if labels.size < LEAST_LABELLED or labels[0] == labels[-1]:
+        return
+    config = PretrainConfig()
+    top = labels[: max(2, round(config.imp_ratio * labels.size))]
+    spread = float(top[0] - top[-1])
+    if spread == 0:
+        yield f"bins: all labels of the top {config.imp_ratio:.0%} are equal, so it cannot be divided"
+        return
+    length = _rounded_up(spread / config.bins.count)
+    fullest = np.bincount(np.maximum(np.ceil((top - top[-1]) / length), 1).astype(np.int64)).max() / top.size
+    yield f"bins: the labels of the top {config.imp_ratio:.0%} go from {top[-1]:.3f} to {top[0]:.3f}"
+    share = f"the fullest of {config.bins.count} holds {fullest:.0%} of them"
+    if fullest <= _TOO_FULL:
+        yield f"  suggested: pretrain.bins.length={length:g} ({share})"
+    else:
+        yield f"  suggested: pretrain.bins.kind=quantile (of bins of one length, {length:g}, {share})"
+
+
+def _rounded_up(value: float) -> float:
+    """To two significant digits."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit * (1 - 1e-6)) * unit:.2g}")
 
 
 def _bar(share: float) -> str:

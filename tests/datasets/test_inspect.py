@@ -54,6 +54,29 @@ def test_the_histogram_counts_every_label_once(tsv: Any) -> None:
     assert widest[1] == "█" * 40
 
 
+def scored(tsv: Any, scores: list[float]) -> str:
+    """The report where the nodes have these importances."""
+    tsv.nodes = [f"n{i:03}\t{score!r}\t1\t\t" for i, score in enumerate(scores)]
+    return inspect_dataset(tsv.write())
+
+
+def test_a_length_of_bins_is_suggested_that_divides_the_top_labels_into_five(tsv: Any) -> None:
+    report = scored(tsv, [float(np.expm1(i / 10)) for i in range(60)])
+    assert "bins: the labels of the top 10% go from 5.400 to 5.900\n" in report
+    assert "  suggested: pretrain.bins.length=0.1 (the fullest of 5 holds " in report
+
+
+def test_quantile_bins_are_suggested_where_one_label_towers_over_all(tsv: Any) -> None:
+    tsv = dataclasses.replace(tsv, size=600)
+    report = scored(tsv, [*(100.0 + i / 600 for i in range(599)), 1e9])
+    assert "  suggested: pretrain.bins.kind=quantile (of bins of one length, 3.3, the fullest of 5 holds 98%" in report
+
+
+def test_no_bins_are_suggested_where_the_top_labels_are_equal(tsv: Any) -> None:
+    report = scored(tsv, [float(min(i, 40)) for i in range(60)])
+    assert "bins: all labels of the top 10% are equal, so it cannot be divided" in report and "suggested" not in report
+
+
 def test_few_labels_are_warned_of_and_not_refused(tsv: Any) -> None:
     tsv.nodes = [line if i < 20 else line.replace("\t1\t", "\t0\t") for i, line in enumerate(tsv.nodes)]
     assert "warning: 20 labelled nodes: a trial needs at least 50" in inspect_dataset(tsv.write())
@@ -116,3 +139,4 @@ def test_the_real_graph_is_reported(data_dir: Path) -> None:
     assert count(report, "edges") == "381,186"
     assert count(report, "self loops") == "2,072"
     assert count(report, "labelled nodes").startswith("14,111")
+    assert "suggested: pretrain.bins.length=1 " in report, "as published for FB15k"
