@@ -52,8 +52,8 @@ class EmbeddingCache:
             if content.get("key") != key:
                 raise DataError(f"{path}: holds another key.")
             stored = Stored.from_state(content["stored"])
-        except (DataError, KeyError) as error:
-            self._drop(path, error)
+        except (DataError, KeyError):
+            self._drop(path)
             return None
         # Refused for another user's file, and for one that has just been evicted: only the order of eviction suffers.
         with suppress(OSError):
@@ -84,11 +84,11 @@ class EmbeddingCache:
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{_SUFFIX}"
 
-    def _drop(self, path: Path, error: Exception) -> None:
+    def _drop(self, path: Path) -> None:
         # Gone by now: another process evicted it between the look and the read. That is a miss and no damage.
         if not _is_there(path):
             return
-        reason = f"kept embeddings cannot be used and are trained again ({error})"
+        reason = f"{path}: damaged, or no kept embeddings at all, so they are trained again."
         try:
             remove_file(path)
             self._say_once(str(path), f"{reason} The file is removed.")
