@@ -1,91 +1,56 @@
 """The primitives in compiled kernels, on the CPU; the same inputs give the same bits, whatever the number of threads.
 
-Each primitive is one pass over the edges forward, and one or two backward. numba is imported at the first call.
-Notation: N nodes, E edges, R relations, H heads, D width.
+An attention is one pass over the edges forward, and one or two backward. numba is imported at the first call.
+Notation: N nodes, E edges, R relations, H heads, D width, C chunks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from licap.graph import Adjacency, IndexArray, KnowledgeGraph
+from licap.graph import KnowledgeGraph
+from licap.ops.numba_edges import BothWays, both_ways
 from licap.ops.numba_threads import run
 from licap.ops.registry import Backend, register
-from licap.ops.torch_backend import dot_attention, neighbour_sum
-
-# Chunks are what threads take turns at, and what sums over relations are kept apart for.
-_MOST_CHUNKS, _FEWEST_CHUNKS = 32, 8
-# Elements of the messages that a block of edges gathers: 64 KB of float32.
-_BLOCK = 16_384
-
-
-@dataclass(frozen=True, eq=False)
-class _Grouping:
-    """Edges grouped by one end. ends, rel: [E] other ends and relations. room: edges of the largest group.
-
-    bounds: [C + 1] first nodes of the chunks, which have about as many edges each.
-    """
-
-    indptr: IndexArray
-    ends: IndexArray
-    rel: IndexArray
-    bounds: NDArray[np.int64]
-    room: int
-
-    @property
-    def chunks(self) -> int:
-        """C."""
-        return self.bounds.size - 1
-
-    def arguments(self, row: int) -> tuple[Any, ...]:
-        """What kernels that walk along the edges start with. row: elements of a message."""
-        block = min(512, max(32, _BLOCK // max(1, row)))
-        return self.bounds, self.indptr, self.ends, self.rel, self.room, block
-
-
-@dataclass(frozen=True, eq=False)
-class _Index:
-    """A graph's edges in both groupings."""
-
-    by_dst: _Grouping
-    by_src: _Grouping
-
-
-_CACHE: WeakKeyDictionary[KnowledgeGraph, _Index] = WeakKeyDictionary()
 
 
 def relation_attention(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
     """See `licap.ops.relation_attention`."""
-    out: Tensor = _RelationAttention.apply(z, el, er, em, _index(graph), slope)  # type: ignore[no-untyped-call]
+    out: Tensor = _RelationAttention.apply(z, el, er, em, both_ways(graph), slope)  # type: ignore[no-untyped-call]
+    return out
+
+
+def dot_attention(
+    q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, relation_key: Tensor | None, graph: KnowledgeGraph
+) -> Tensor:
+    """See `licap.ops.dot_attention`."""
+    out: Tensor = _DotAttention.apply(q, k, v, gain, shift, relation_key, both_ways(graph))  # type: ignore[no-untyped-call]
+    return out
+
+
+def neighbour_sum(x: Tensor, graph: KnowledgeGraph) -> Tensor:
+    """See `licap.ops.neighbour_sum`."""
+    out: Tensor = _NeighbourSum.apply(x, both_ways(graph))  # type: ignore[no-untyped-call]
     return out
 
 
 class _RelationAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, el: Tensor, er: Tensor, em: Tensor, index: _Index, slope: float) -> Tensor:
+    def forward(ctx: Any, z: Tensor, el: Tensor, er: Tensor, em: Tensor, edges: BothWays, slope: float) -> Tensor:
         z, el, er, em = (each.contiguous() for each in (z, el, er, em))
-        out, rising, lse, share = (torch.empty_like(each) for each in (z, z, el, el))
-        shape = z.shape[1:]
-        grouping = index.by_dst
-        run(
-            _kernels().relation_forward,
-            grouping.chunks,
-            *grouping.arguments(shape.numel()),
-            *shape,
-            *_flat(slope, z, el, er, em, out, lse, rising, share),
-        )
+        out, lse, rising, share = (torch.empty_like(each) for each in (z, el, z, el))
+        each = _flat(z, el, er, em, out, lse, rising, share)
+        run(_relation().relation_forward, edges.by_dst, *z.shape[1:], each[0].dtype.type(slope), *each)
         ctx.save_for_backward(z, el, er, em, out, lse, rising, share)
-        ctx.index, ctx.slope = index, slope
+        ctx.edges, ctx.slope = edges, slope
         return out
 
     @staticmethod
@@ -93,31 +58,17 @@ class _RelationAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, el, er, em, out, lse, rising, share = ctx.saved_tensors
         for_z, for_el, for_er, for_em, *_ = ctx.needs_input_grad
+        edges: BothWays = ctx.edges
         grad = grad.contiguous()
-        shape, index = z.shape[1:], ctx.index
         at_dst, d_er = z.new_empty(z.shape[0], 3, z.shape[1]), torch.empty_like(er)
-        run(
-            _kernels().relation_backward_by_dst,
-            index.by_dst.chunks,
-            index.by_dst.bounds,
-            *shape,
-            *_flat(ctx.slope, grad, er, out, lse, rising, share, at_dst, d_er),
-        )
-        chunks = index.by_src.chunks
-        d_z = torch.empty_like(z) if for_z else z.new_empty(0)
-        d_el, d_em = (
-            (torch.empty_like(el), em.new_empty(chunks, *em.shape))
-            if for_el or for_em
-            else (el.new_empty(0), em.new_empty(chunks, 0))
-        )
+        each = _flat(grad, er, out, lse, rising, share, at_dst, d_er)
+        slope = each[0].dtype.type(ctx.slope)
+        run(_relation().relation_backward_by_dst, edges.by_dst, *z.shape[1:], slope, *each)
+        d_z = _room(z, for_z)
+        d_el, d_em = _room(el, for_el or for_em), _room(em, for_el or for_em, edges.by_src.chunks)
         if for_z or for_el or for_em:
-            run(
-                _kernels().relation_backward_by_src,
-                chunks,
-                *index.by_src.arguments(shape.numel()),
-                *shape,
-                *_flat(ctx.slope, z, el, em, grad, at_dst, d_z, d_el, d_em),
-            )
+            each = _flat(z, el, em, grad, at_dst, d_z, d_el, d_em)
+            run(_relation().relation_backward_by_src, edges.by_src, *z.shape[1:], slope, *each)
         return (
             d_z if for_z else None,
             d_el if for_el else None,
@@ -128,43 +79,86 @@ class _RelationAttention(torch.autograd.Function):
         )
 
 
+class _DotAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, key: Tensor | None, edges: BothWays
+    ) -> Tensor:
+        q, k, v, gain, shift = (each.contiguous() for each in (q, k, v, gain, shift))
+        key = q.new_empty(0) if key is None else key.contiguous()
+        out, lse = torch.empty_like(v), q.new_empty(q.shape[:2])
+        run(_dot().dot_forward, edges.by_dst, *q.shape[1:], *_flat(q, k, v, gain, shift, key, out, lse))
+        ctx.save_for_backward(q, k, v, gain, shift, key, out, lse)
+        ctx.edges = edges
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, out, lse = ctx.saved_tensors
+        q, k, v, gain, shift, key = inputs
+        for_q, for_k, for_v, for_gain, for_shift, for_key, _ = ctx.needs_input_grad
+        edges: BothWays = ctx.edges
+        shape, chunks = q.shape[1:], edges.by_src.chunks
+        grad = grad.contiguous()
+        at_dst, d_q = q.new_empty(q.shape[0], 2, q.shape[1]), _room(q, for_q)
+        run(_dot().dot_backward_by_dst, edges.by_dst, *shape, *_flat(*inputs, out, lse, grad, at_dst, d_q))
+        logits = for_k or for_gain or for_shift or (key.numel() > 0 and (for_q or for_key))
+        d_k, d_v = _room(k, logits), _room(v, for_v)
+        d_gain, d_shift, d_key = (_room(each, logits, chunks) for each in (gain, shift, key))
+        if logits or for_v:
+            outputs = d_q, d_k, d_v, d_gain, d_shift, d_key
+            run(_dot().dot_backward_by_src, edges.by_src, *shape, *_flat(*inputs, grad, at_dst, *outputs))
+        return (
+            d_q if for_q else None,
+            d_k if for_k else None,
+            d_v if for_v else None,
+            _sum_of_parts(d_gain) if for_gain else None,
+            _sum_of_parts(d_shift) if for_shift else None,
+            _sum_of_parts(d_key) if for_key else None,
+            None,
+        )
+
+
+class _NeighbourSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, edges: BothWays) -> Tensor:
+        ctx.edges = edges
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        run(_relation().sum_of_ends, edges.by_dst, x.shape[1], *_flat(x.contiguous(), out))
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        out = torch.empty_like(grad, memory_format=torch.contiguous_format)
+        run(_relation().sum_of_ends, ctx.edges.by_src, grad.shape[1], *_flat(grad.contiguous(), out))
+        return out, None
+
+
+def _room(like: Tensor, wanted: bool, *parts: int) -> Tensor:
+    """Uninitialised, of [*parts, …] the shape of `like`; without elements if nobody wants it."""
+    return like.new_empty(*parts, *like.shape) if wanted else like.new_empty(0)
+
+
 def _sum_of_parts(parts: Tensor) -> Tensor:
     """[C, …] summed over C, one after the other: torch's order depends on its threads."""
     return torch.from_numpy(np.add.reduce(parts.numpy(), axis=0))
 
 
-def _flat(scalar: float, *tensors: Tensor) -> list[Any]:
-    """A scalar and tensors as kernels take them: of one type, without shape."""
-    arrays = [tensor.detach().numpy().reshape(-1) for tensor in tensors]
-    return [arrays[0].dtype.type(scalar), *arrays]
+def _flat(*tensors: Tensor) -> list[NDArray[Any]]:
+    """Tensors as kernels take them: arrays on the same memory, without shape."""
+    return [tensor.detach().numpy().reshape(-1) for tensor in tensors]
 
 
 @cache
-def _kernels() -> Any:
+def _relation() -> Any:
     return import_module("licap.ops.numba_kernels")
 
 
-def _index(graph: KnowledgeGraph) -> _Index:
-    if graph not in _CACHE:
-        _CACHE[graph] = _Index(
-            by_dst=_grouping(graph, graph.incoming, graph.src), by_src=_grouping(graph, graph.outgoing, graph.dst)
-        )
-    return _CACHE[graph]
-
-
-def _grouping(graph: KnowledgeGraph, adjacency: Adjacency, ends: IndexArray) -> _Grouping:
-    """Chunks depend on nothing but the graph. Few where there are many relations, as each chunk has a sum for each."""
-    chunks = min(_MOST_CHUNKS, max(_FEWEST_CHUNKS, graph.num_edges // (4 * max(1, graph.num_relations))))
-    # Nodes count as well as edges: each has a row to write.
-    work = adjacency.indptr.astype(np.int64) + np.arange(graph.num_nodes + 1)
-    bounds = np.searchsorted(work, np.linspace(0, work[-1], chunks + 1).astype(np.int64))
-    return _Grouping(
-        indptr=adjacency.indptr.copy(),
-        ends=ends[adjacency.order],
-        rel=graph.rel[adjacency.order],
-        bounds=bounds.astype(np.int64),
-        room=int(np.diff(adjacency.indptr).max(initial=0)),
-    )
+@cache
+def _dot() -> Any:
+    return import_module("licap.ops.numba_dot_kernels")
 
 
 register(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -55,34 +55,6 @@ def _in_llvm(function: Callable[..., Any]) -> Callable[..., Any]:
     return cast(Callable[..., Any], intrinsic(prefer_literal=True)(function))
 
 
-def _instruction(combine: Callable[..., ir.Value]) -> Any:
-    """target[at + lane …] = combine(builder, target, *sources) on a fixed number of lanes.
-
-    Called as (lanes, lane, target, at, sources); a source is an array followed by its offset, or a scalar.
-    """
-
-    @_in_llvm
-    def instruction(context: Any, lanes: Any, lane: Any, target: Any, at: Any, sources: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-            _, lane, into, at, values = args
-            rows = _Rows(context, builder, lanes.literal_value, lane)
-            operands = []
-            waiting = list(zip(sources.types, cgutils.unpack_tuple(builder, values), strict=True))
-            while waiting:
-                kind, value = waiting.pop(0)
-                if isinstance(kind, types.Array):
-                    of_offset, offset = waiting.pop(0)
-                    operands.append(rows.load(kind, value, context.cast(builder, offset, of_offset, types.intp)))
-                else:
-                    operands.append(rows.repeat(value))
-            rows.store(combine(builder, rows.load(target, into, at), *operands), target, into, at)
-            return context.get_dummy_value()
-
-        return types.void(lanes, types.intp, target, types.intp, sources), generate
-
-    return instruction
-
-
 class _Rows:
     """Loads and stores of a fixed number of lanes."""
 
@@ -103,6 +75,10 @@ class _Rows:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self._lanes), None)
         return self._builder.shuffle_vector(first, ir.Constant(row, ir.Undefined), everywhere)
 
+    def element(self, kind: Any, array: ir.Value, offset: ir.Value) -> ir.Value:
+        """The first lane."""
+        return self._builder.extract_element(self.load(kind, array, offset), ir.Constant(ir.IntType(32), 0))
+
     def _pointer(self, kind: Any, array: ir.Value, offset: ir.Value) -> ir.Value:
         data = make_array(kind)(self._context, self._builder, array).data
         start = self._builder.gep(data, [self._builder.add(offset, self._lane)])
@@ -110,12 +86,93 @@ class _Rows:
         return self._builder.bitcast(start, row.as_pointer())
 
 
-def _row(combine: Callable[..., ir.Value], *, wide: int, narrow: int) -> Any:
+def _instruction(combine: Callable[..., ir.Value]) -> Any:
+    """target[at + lane …] = combine(builder, target, *sources) on a fixed number of lanes.
+
+    Called as (lanes, lane, target, at, sources); a source is an array followed by its offset.
+    """
+
+    @_in_llvm
+    def instruction(context: Any, lanes: Any, lane: Any, target: Any, at: Any, sources: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            _, lane, into, at, values = args
+            rows = _Rows(context, builder, lanes.literal_value, lane)
+            waiting = _unpacked(context, builder, sources, values)
+            operands = [rows.load(kind, array, next(waiting)[1]) for kind, array in waiting]
+            rows.store(combine(builder, rows.load(target, into, at), *operands), target, into, at)
+            return context.get_dummy_value()
+
+        return types.void(lanes, types.intp, target, types.intp, sources), generate
+
+    return instruction
+
+
+def _unpacked(context: Any, builder: ir.IRBuilder, kinds: Any, values: ir.Value) -> Iterator[tuple[Any, ir.Value]]:
+    """Types and values of a tuple's members, integers as wide as offsets."""
+    for kind, value in zip(kinds.types, cgutils.unpack_tuple(builder, values), strict=True):
+        if isinstance(kind, types.Integer):
+            yield types.intp, context.cast(builder, value, kind, types.intp)
+        else:
+            yield kind, value
+
+
+def _fold(combine: Callable[..., ir.Value], *ways: str) -> Any:
+    """target[at + lane …] = combine(builder, target, *sources) again and again, the target in a register.
+
+    Called as (lanes, lane, target, at, count, sources). A source is an array, an offset and a step, for a `row` that
+    moves on by a step each time, or for one element at a time, which counts for `all` lanes; for a `gathered` row also
+    an array of ends, by which the steps are multiplied, and the place of the first of them.
+    """
+
+    @_in_llvm
+    def fold(context: Any, lanes: Any, lane: Any, target: Any, at: Any, count: Any, sources: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+            _, lane, into, at, count, values = args
+            rows = _Rows(context, builder, lanes.literal_value, lane)
+            single = _Rows(context, builder, 1, ir.Constant(lane.type, 0))
+            total = cgutils.alloca_once_value(builder, rows.load(target, into, at))
+            with cgutils.for_range(builder, count) as loop:
+                waiting = _unpacked(context, builder, sources, values)
+                operands = []
+                for way in ways:
+                    (kind, array), (_, offset), (_, step) = next(waiting), next(waiting), next(waiting)
+                    number = loop.index
+                    if way == "gathered":
+                        (of_ends, ends), (_, first) = next(waiting), next(waiting)
+                        number = context.cast(
+                            builder,
+                            single.element(of_ends, ends, builder.add(first, number)),
+                            of_ends.dtype,
+                            types.intp,
+                        )
+                    place = builder.add(offset, builder.mul(number, step))
+                    if way == "all":
+                        operands.append(rows.repeat(single.element(kind, array, place)))
+                    else:
+                        operands.append(rows.load(kind, array, place))
+                builder.store(combine(builder, builder.load(total), *operands), total)
+            rows.store(builder.load(total), target, into, at)
+            return context.get_dummy_value()
+
+        return types.void(lanes, types.intp, target, types.intp, types.intp, sources), generate
+
+    return fold
+
+
+def _row(instruction: Any, *, wide: int, narrow: int) -> Any:
     """An instruction on rows of any width, called as (width, target, at, *sources)."""
-    instruction = _instruction(combine)
 
     @inlined
     def over_row(width: int, target: Array, at: int, *sources: Any) -> None:  # pragma: no cover - compiled
+        if width == wide:
+            instruction(wide, 0, target, at, sources)
+            return
+        if width == narrow:
+            instruction(narrow, 0, target, at, sources)
+            return
+        if width == 1:
+            instruction(1, 0, target, at, sources)
+            return
         lane = 0
         while width - lane >= wide:
             instruction(wide, lane, target, at, sources)
@@ -130,6 +187,25 @@ def _row(combine: Callable[..., ir.Value], *, wide: int, narrow: int) -> Any:
     return over_row
 
 
+def _fold_row(instruction: Any, *, wide: int, narrow: int) -> Any:
+    """A fold on rows of any width, called as (width, target, at, count, *sources)."""
+
+    @inlined
+    def over_row(width: int, target: Array, at: int, count: int, *sources: Any) -> None:  # pragma: no cover - compiled
+        lane = 0
+        while width - lane >= wide:
+            instruction(wide, lane, target, at, count, sources)
+            lane += wide
+        while width - lane >= narrow:
+            instruction(narrow, lane, target, at, count, sources)
+            lane += narrow
+        while lane < width:
+            instruction(1, lane, target, at, count, sources)
+            lane += 1
+
+    return over_row
+
+
 def _multiply_add(builder: ir.IRBuilder, old: ir.Value, left: ir.Value, right: ir.Value) -> ir.Value:
     return builder.fadd(old, builder.fmul(left, right, flags=_CONTRACT), flags=_CONTRACT)
 
@@ -138,16 +214,26 @@ def _maximum(builder: ir.IRBuilder, old: ir.Value, new: ir.Value) -> ir.Value:
     return builder.select(builder.fcmp_ordered(">", new, old), new, old)
 
 
+def _add(builder: ir.IRBuilder, old: ir.Value, new: ir.Value) -> ir.Value:
+    return builder.fadd(old, new)
+
+
 # Rows of heads.
-set_row = _row(lambda builder, old, new: new, wide=8, narrow=4)
-set_sum = _row(lambda builder, old, x, y, z: builder.fadd(builder.fadd(x, y), z), wide=8, narrow=4)
-set_product = _row(lambda builder, old, x, y: builder.fmul(x, y), wide=8, narrow=4)
-add_row = _row(lambda builder, old, new: builder.fadd(old, new), wide=8, narrow=4)
-subtract_row = _row(lambda builder, old, new: builder.fsub(old, new), wide=8, narrow=4)
-raise_to_row = _row(_maximum, wide=8, narrow=4)
-add_product = _row(_multiply_add, wide=8, narrow=4)
+set_row = _row(_instruction(lambda builder, old, new: new), wide=8, narrow=4)
+set_sum = _row(_instruction(lambda builder, old, x, y, z: builder.fadd(builder.fadd(x, y), z)), wide=8, narrow=4)
+set_product = _row(_instruction(lambda builder, old, x, y: builder.fmul(x, y)), wide=8, narrow=4)
+add_row = _row(_instruction(_add), wide=8, narrow=4)
+add_product = _row(_instruction(_multiply_add), wide=8, narrow=4)
+subtract_row = _row(_instruction(lambda builder, old, new: builder.fsub(old, new)), wide=8, narrow=4)
+scale_and_shift = _row(_instruction(lambda builder, old, x, y: _multiply_add(builder, y, old, x)), wide=8, narrow=4)
+# Rows of heads that follow each other.
+add_rows = _fold_row(_fold(_add, "row"), wide=8, narrow=4)
+raise_to_rows = _fold_row(_fold(_maximum, "row"), wide=8, narrow=4)
+add_products = _fold_row(_fold(_multiply_add, "row", "gathered"), wide=8, narrow=4)
 # Rows of messages.
-add_scaled = _row(_multiply_add, wide=32, narrow=8)
+add_scaled = _fold_row(_fold(_multiply_add, "all", "gathered"), wide=32, narrow=8)
+add_scaled_row = _fold_row(_fold(_multiply_add, "all", "row"), wide=32, narrow=8)
+add_gathered = _fold_row(_fold(_add, "gathered"), wide=32, narrow=8)
 
 
 @_in_llvm
@@ -170,6 +256,8 @@ def _dot_of_lanes(context: Any, lanes: Any, lane: Any, x: Any, i: Any, y: Any, j
 @inlined
 def dot(width: int, x: Array, i: int, y: Array, j: int) -> Any:  # pragma: no cover
     """⟨x[i:i + width], y[j:j + width]⟩."""
+    if width == 8:
+        return _dot_of_lanes(8, 0, x, i, y, j)
     total = x.dtype.type(0)
     lane = 0
     while width - lane >= 32:

@@ -15,18 +15,17 @@ from typing import Any
 
 import torch
 
+from licap.ops.numba_edges import Edges
+
 # So many turns a thread takes, for the case that some get on slower than others.
 _TURNS = 4
 
 
-def run(kernel: Callable[..., None], chunks: int, *arguments: Any) -> None:
-    """kernel(first chunk, last chunk + 1, *arguments) until every chunk has had its turn."""
-    threads = min(torch.get_num_threads(), chunks)
-    if threads == 1:
-        kernel(0, chunks, *arguments)
-        return
-    step = max(1, chunks // (threads * _TURNS))
-    waiting = deque(range(0, chunks, step))
+def run(kernel: Callable[..., None], edges: Edges, *arguments: Any) -> None:
+    """kernel(first chunk, last chunk + 1, edges, *arguments) until every chunk has had its turn."""
+    threads = min(torch.get_num_threads(), edges.chunks)
+    step = edges.chunks if threads == 1 else max(1, edges.chunks // (threads * _TURNS))
+    waiting = deque(range(0, edges.chunks, step))
 
     def work() -> None:
         while True:
@@ -34,7 +33,7 @@ def run(kernel: Callable[..., None], chunks: int, *arguments: Any) -> None:
                 first = waiting.popleft()
             except IndexError:
                 return
-            kernel(first, min(first + step, chunks), *arguments)
+            kernel(first, min(first + step, edges.chunks), edges, *arguments)
 
     helpers = [_pool().submit(work) for _ in range(threads - 1)]
     try:

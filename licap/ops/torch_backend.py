@@ -65,19 +65,20 @@ class _RelationAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, alpha, negative, out = ctx.saved_tensors
+        for_z, *for_terms, _, _ = ctx.needs_input_grad
         grad = grad.contiguous()
         index: EdgeIndex = ctx.index
-        d_z = weighted_sum(alpha, grad, index.by_src, index.dst)
+        d_z = weighted_sum(alpha, grad, index.by_src, index.dst) if for_z else None
+        if not any(for_terms):
+            return d_z, None, None, None, None, None
         d_logit = softmax_gradient(edge_dots(grad, z, index), alpha, (grad * out).sum(-1), index)
         d_logit = torch.where(negative, d_logit * ctx.slope, d_logit)
-        return (
-            d_z,
-            group_sum(d_logit, index.by_src),
-            group_sum(d_logit, index.by_dst),
-            group_sum(d_logit, index.by_rel),
-            None,
-            None,
+        groupings = index.by_src, index.by_dst, index.by_rel
+        d_terms = (
+            group_sum(d_logit, grouping) if wanted else None
+            for grouping, wanted in zip(groupings, for_terms, strict=True)
         )
+        return d_z, *d_terms, None, None
 
 
 class _DotAttention(torch.autograd.Function):
@@ -101,18 +102,21 @@ class _DotAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, gain, key, dots, alpha, out = ctx.saved_tensors
+        for_q, for_k, for_v, for_gain, for_shift, for_key, _ = ctx.needs_input_grad
         grad = grad.contiguous()
         index: EdgeIndex = ctx.index
-        d_v = weighted_sum(alpha, grad, index.by_src, index.dst)
-        d_logit = softmax_gradient(edge_dots(grad, v, index), alpha, (grad * out).sum(-1), index)
-        d_dot = d_logit * gain.index_select(0, index.rel)
-        d_q = weighted_sum(d_dot, k, index.by_dst, index.src)
-        d_k = weighted_sum(d_dot, q, index.by_src, index.dst)
-        d_gain, d_shift = group_sum(dots * d_logit, index.by_rel), group_sum(d_logit, index.by_rel)
-        d_key = None
-        if key is not None:
-            d_q += weighted_sum(d_logit, key, index.by_src, index.rel)
-            d_key = weighted_sum(d_logit, q, index.by_rel, index.src)
+        d_q = d_k = d_gain = d_shift = d_key = None
+        d_v = weighted_sum(alpha, grad, index.by_src, index.dst) if for_v else None
+        if for_q or for_k or for_gain or for_shift or for_key:
+            d_logit = softmax_gradient(edge_dots(grad, v, index), alpha, (grad * out).sum(-1), index)
+            d_dot = d_logit * gain.index_select(0, index.rel)
+            d_q = weighted_sum(d_dot, k, index.by_dst, index.src) if for_q else None
+            d_k = weighted_sum(d_dot, q, index.by_src, index.dst) if for_k else None
+            d_gain = group_sum(dots * d_logit, index.by_rel) if for_gain else None
+            d_shift = group_sum(d_logit, index.by_rel) if for_shift else None
+            if d_q is not None and key is not None:
+                d_q += weighted_sum(d_logit, key, index.by_src, index.rel)
+            d_key = weighted_sum(d_logit, q, index.by_rel, index.src) if for_key else None
         return d_q, d_k, d_v, d_gain, d_shift, d_key, None
 
 
@@ -183,12 +187,13 @@ def weighted_sum(weights: Tensor, messages: Tensor, grouping: Grouping, ends: Te
 
 def edge_dots(at_dst: Tensor, at_src: Tensor, index: EdgeIndex) -> Tensor:
     """⟨at_dst[v], at_src[u]⟩ of each edge (u → v), per head. Both [N, H, D]. Returns: [E, H]."""
-    if at_src.device.type != "cpu":
+    edges, nodes = index.src.shape[0], at_src.shape[0]
+    # torch's product of dense matrices at sparse places refuses more places than the matrix has.
+    if at_src.device.type != "cpu" or edges > nodes * nodes:
         return edge_dots_by_gathering(at_dst, at_src, index)
     if at_src.shape[2] == 1:
         return at_dst.squeeze(-1).index_select(0, index.dst).mul_(at_src.squeeze(-1).index_select(0, index.src))
-    zeros = at_src.new_zeros(index.src.shape[0])
-    pattern = _csr(index.by_dst.indptr, index.src, zeros, at_src.shape[0])
+    pattern = _csr(index.by_dst.indptr, index.src, at_src.new_zeros(edges), nodes)
     dots = [
         torch.sparse.sampled_addmm(pattern, at_dst[:, head], at_src[:, head].t(), beta=0.0).values()
         for head in range(at_src.shape[1])

@@ -1,4 +1,4 @@
-"""What holds for every backend of the attention primitive."""
+"""What holds for every primitive of every backend."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attention_cases import GRAPHS, SMALL, build, by_definition, knowledge_graphs, make_inputs
+from attention_cases import ATTENTIONS, GRAPHS, PRIMITIVES, SMALL, Primitive, build, knowledge_graphs, random_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 import licap.ops
 from licap.errors import ConfigError
@@ -22,8 +23,19 @@ from licap.ops.edge_index import _CACHE, edge_index
 
 pytestmark = pytest.mark.filterwarnings("error:.*CSR", "error:.*not writable")
 backends = pytest.mark.parametrize("backend", available_backends())
-SLOPE = 0.2
-NOT_BACKENDS = {"__init__", "registry", "edge_index", "relation_sum", "numba_kernels", "numba_rows", "numba_threads"}
+attentions = pytest.mark.parametrize("name", ATTENTIONS)
+NOT_BACKENDS = {
+    "__init__",
+    "registry",
+    "edge_index",
+    "relation_sum",
+    "numba_blocks",
+    "numba_dot_kernels",
+    "numba_edges",
+    "numba_kernels",
+    "numba_rows",
+    "numba_threads",
+}
 
 
 @pytest.fixture(params=sorted(GRAPHS))
@@ -32,121 +44,179 @@ def graph(request: pytest.FixtureRequest) -> KnowledgeGraph:
     return build(*GRAPHS[request.param])
 
 
+@pytest.fixture(params=sorted(PRIMITIVES))
+def primitive(request: pytest.FixtureRequest) -> Primitive:
+    """Each of the primitives."""
+    return PRIMITIVES[request.param]
+
+
+def gradients(out: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Of the inputs, for a random gradient of the output."""
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return torch.autograd.grad(out, inputs, weights.to(out))
+
+
 @backends
 @pytest.mark.parametrize(("heads", "width"), [(1, 1), (3, 1), (1, 4), (2, 3)])
-def test_it_is_the_formula(backend: str, graph: KnowledgeGraph, heads: int, width: int) -> None:
-    inputs = make_inputs(graph, heads, width)
-    out = relation_attention(*inputs, graph, slope=SLOPE, backend=backend)
+def test_it_is_the_formula(backend: str, primitive: Primitive, graph: KnowledgeGraph, heads: int, width: int) -> None:
+    inputs = primitive.inputs(graph, heads, width)
+    out = primitive.call(*inputs, graph=graph, backend=backend)
     assert out.shape == inputs[0].shape
-    torch.testing.assert_close(out, by_definition(inputs, graph, SLOPE), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(out, primitive.by_definition(inputs, graph), rtol=1e-12, atol=1e-12)
 
 
 @backends
-def test_gradients_are_those_of_the_formula(backend: str, graph: KnowledgeGraph) -> None:
-    def attend(*inputs: torch.Tensor) -> torch.Tensor:
-        return relation_attention(*inputs, graph, slope=SLOPE, backend=backend)
+def test_gradients_are_those_of_the_formula(backend: str, primitive: Primitive, graph: KnowledgeGraph) -> None:
+    def function(*inputs: Tensor) -> Tensor:
+        return primitive.call(*inputs, graph=graph, backend=backend)
 
-    assert torch.autograd.gradcheck(attend, make_inputs(graph, 2, 3))
-    assert torch.autograd.gradcheck(attend, make_inputs(graph, 3, 1, seed=1))
+    assert torch.autograd.gradcheck(function, primitive.inputs(graph, 2, 3), fast_mode=True)
+    assert torch.autograd.gradcheck(function, primitive.inputs(graph, 3, 1, seed=1), fast_mode=True)
 
 
 @backends
-def test_single_precision_agrees(backend: str) -> None:
+@pytest.mark.parametrize(("heads", "width"), [(4, 8), (5, 1), (1, 44)])
+def test_single_precision_agrees(backend: str, primitive: Primitive, heads: int, width: int) -> None:
     graph = random_graph(300, 4000)
-    single = make_inputs(graph, 4, 8, torch.float32)
+    single = primitive.inputs(graph, heads, width, torch.float32)
     double = tuple(each.detach().double().requires_grad_() for each in single)
-    results = [relation_attention(*each, graph, slope=SLOPE, backend=backend) for each in (single, double)]
-    weights = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(5))
-    gradients = [
-        torch.autograd.grad((out * weights.to(out)).sum(), each)
-        for out, each in zip(results, (single, double), strict=True)
-    ]
-    for ours, exact in [(results[0], results[1]), *zip(*gradients, strict=True)]:
+    # The other one is torch's, so that the backends are compared with each other too.
+    outs = [primitive.call(*each, graph=graph, backend=name) for each, name in ((single, backend), (double, "torch"))]
+    pairs = zip((outs[0], *gradients(outs[0], single)), (outs[1], *gradients(outs[1], double)), strict=True)
+    for ours, exact in pairs:
         assert (ours.double() - exact).abs().max() <= 1e-5 * max(1.0, float(exact.detach().abs().max()))
 
 
 @backends
-def test_it_agrees_with_the_others(backend: str) -> None:
-    graph = random_graph(300, 4000)
-    ours, others = make_inputs(graph, 8, 8, torch.float32), make_inputs(graph, 8, 8, torch.float32)
-    outs = [
-        relation_attention(*inputs, graph, slope=SLOPE, backend=name)
-        for inputs, name in ((ours, backend), (others, "torch"))
-    ]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-5, atol=1e-5)
-
-
-@backends
+@attentions
 @settings(max_examples=30, deadline=None)
 @given(graph=knowledge_graphs(), heads=st.integers(1, 4))
-def test_equal_messages_come_out_unchanged(backend: str, graph: KnowledgeGraph, heads: int) -> None:
-    _, el, er, em = make_inputs(graph, heads, 2)
-    out = relation_attention(
-        torch.ones(graph.num_nodes, heads, 2).double(), el, er, em, graph, slope=SLOPE, backend=backend
-    )
+def test_equal_messages_come_out_unchanged(backend: str, name: str, graph: KnowledgeGraph, heads: int) -> None:
+    inputs = list(PRIMITIVES[name].inputs(graph, heads, 2))
+    messages = 0 if name == "relation attention" else 2
+    inputs[messages] = torch.ones_like(inputs[messages])
+    out = PRIMITIVES[name].call(*inputs, graph=graph, backend=backend)
     has_incoming = torch.from_numpy(graph.in_degree > 0).double()
     torch.testing.assert_close(out, has_incoming[:, None, None].expand_as(out))
 
 
 @backends
-def test_huge_logits_do_not_overflow(backend: str) -> None:
+@attentions
+def test_huge_logits_do_not_overflow(backend: str, name: str) -> None:
     graph = build(*SMALL)
-    z, el, er, em = make_inputs(graph, 2, 3, torch.float32)
-    out = relation_attention(z, el * 1e4, er * 1e4 - 1e5, em, graph, slope=SLOPE, backend=backend)
+    inputs = [each.detach() for each in PRIMITIVES[name].inputs(graph, 2, 3, torch.float32)]
+    if name == "relation attention":
+        inputs[1], inputs[2] = inputs[1] * 1e4, inputs[2] * 1e4 - 1e5
+    else:
+        inputs[3], inputs[4] = inputs[3] * 1e4, inputs[4] * 1e4 - 1e5
+    scaled = tuple(each.requires_grad_() for each in inputs)
+    out = PRIMITIVES[name].call(*scaled, graph=graph, backend=backend)
     assert torch.isfinite(out).all()
-    assert all(torch.isfinite(each).all() for each in torch.autograd.grad(out.sum(), (z, el, er, em)))
+    assert all(torch.isfinite(each).all() for each in gradients(out, scaled))
 
 
 @backends
-def test_two_backward_passes_give_twice_one(backend: str) -> None:
+def test_what_is_not_a_number_stays_visible(backend: str, primitive: Primitive) -> None:
     graph = build(*SMALL)
-    inputs = make_inputs(graph, 2, 3)
-    loss = relation_attention(*inputs, graph, slope=SLOPE, backend=backend).square().sum()
+    for place in range(len(primitive.inputs(graph, 2, 1))):
+        inputs = primitive.inputs(graph, 2, 1)
+        with torch.no_grad():
+            inputs[place].view(-1)[0] = torch.nan
+        out = primitive.call(*inputs, graph=graph, backend=backend)
+        assert torch.equal(torch.isnan(out), torch.isnan(primitive.by_definition(inputs, graph)))
+
+    inputs = primitive.inputs(graph, 2, 1)
+    out = primitive.call(*inputs, graph=graph, backend=backend)
+    for gradient in torch.autograd.grad(out, inputs, torch.full_like(out, torch.nan)):
+        assert torch.isnan(gradient).any()
+
+
+@backends
+def test_two_backward_passes_give_twice_one(backend: str, primitive: Primitive) -> None:
+    graph = build(*SMALL)
+    inputs = primitive.inputs(graph, 2, 3)
+    loss = primitive.call(*inputs, graph=graph, backend=backend).square().sum()
     once = torch.autograd.grad(loss, inputs, retain_graph=True)
     twice = torch.autograd.grad(loss, inputs)
-    for first, second in zip(once, twice, strict=True):
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert all(torch.equal(*pair) for pair in zip(once, twice, strict=True))
+
+
+@backends
+def test_a_later_call_leaves_an_earlier_one_alone(backend: str, primitive: Primitive) -> None:
+    graph = build(*SMALL)
+    first, second = primitive.inputs(graph, 2, 3), primitive.inputs(graph, 2, 3, seed=1)
+    expected = gradients(primitive.call(*first, graph=graph, backend=backend), first)
+    outs = [primitive.call(*inputs, graph=graph, backend=backend) for inputs in (first, second)]
+    kept = outs[0].detach().clone()
+    gradients(outs[1], second)
+    assert all(torch.equal(*pair) for pair in zip(expected, gradients(outs[0], first), strict=True))
+    assert torch.equal(outs[0], kept)
+
+
+@backends
+def test_frozen_inputs_change_nothing_for_the_others(backend: str, primitive: Primitive) -> None:
+    graph = build(*SMALL)
+    inputs = primitive.inputs(graph, 2, 3)
+    expected = gradients(primitive.call(*inputs, graph=graph, backend=backend), inputs)
+    for wanted in range(len(inputs)):
+        alone = [each.detach() for each in inputs]
+        alone[wanted].requires_grad_()
+        (gradient,) = gradients(primitive.call(*alone, graph=graph, backend=backend), (alone[wanted],))
+        torch.testing.assert_close(gradient, expected[wanted], rtol=1e-12, atol=1e-12)
+        assert all(each.grad is None for each in alone)
+
+
+@backends
+def test_one_value_for_all_heads_need_not_be_copied(backend: str, primitive: Primitive) -> None:
+    graph = build(*SMALL)
+    narrow = primitive.inputs(graph, 1, 1)
+    expanded = tuple(each.expand(each.shape[0], *[2] * (each.dim() > 1), *each.shape[2:]) for each in narrow)
+    copies = tuple(each.detach().clone().requires_grad_() for each in expanded)
+    outs = [primitive.call(*each, graph=graph, backend=backend) for each in (expanded, copies)]
+    assert torch.equal(*outs)
+    for summed, each in zip(gradients(outs[0], narrow), gradients(outs[1], copies), strict=True):
+        torch.testing.assert_close(summed, each.sum(1, keepdim=True))
 
 
 @backends
 def test_the_same_tensor_may_be_given_twice(backend: str) -> None:
     graph = build(*SMALL)
 
-    def attend(z: torch.Tensor, em: torch.Tensor) -> torch.Tensor:
+    def attend(z: Tensor, em: Tensor) -> Tensor:
         terms = z.sum(-1)
-        return relation_attention(z, terms, terms, em, graph, slope=SLOPE, backend=backend)
+        return relation_attention(z, terms, terms, em, graph, slope=0.2, backend=backend)
 
-    z, _, _, em = make_inputs(graph, 2, 3)
+    z, _, _, em = PRIMITIVES["relation attention"].inputs(graph, 2, 3)
     assert torch.autograd.gradcheck(attend, (z, em))
 
 
 @backends
-def test_inputs_stay_as_they_are(backend: str) -> None:
+def test_inputs_stay_as_they_are(backend: str, primitive: Primitive) -> None:
     graph = build(*SMALL)
-    inputs = make_inputs(graph, 2, 3)
+    inputs = primitive.inputs(graph, 2, 3)
     before = [each.detach().clone() for each in inputs]
-    relation_attention(*inputs, graph, slope=SLOPE, backend=backend).sum().backward()
+    primitive.call(*inputs, graph=graph, backend=backend).sum().backward()
     assert all(torch.equal(*pair) for pair in zip(inputs, before, strict=True))
 
 
 @backends
-def test_the_same_inputs_give_the_same_bits(backend: str) -> None:
+def test_the_same_inputs_give_the_same_bits(backend: str, primitive: Primitive) -> None:
     graph = random_graph(300, 4000)
     results = []
     for _ in range(3):
-        inputs = make_inputs(graph, 8, 8, torch.float32)
-        out = relation_attention(*inputs, graph, slope=SLOPE, backend=backend)
-        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+        inputs = primitive.inputs(graph, 8, 8, torch.float32)
+        out = primitive.call(*inputs, graph=graph, backend=backend)
+        results.append([out, *gradients(out, inputs)])
     assert all(torch.equal(*pair) for other in results[1:] for pair in zip(results[0], other, strict=True))
 
 
 @backends
-def test_wide_ids_give_the_same_as_narrow_ones(backend: str) -> None:
+def test_wide_ids_give_the_same_as_narrow_ones(backend: str, primitive: Primitive) -> None:
     narrow = build(*SMALL)
     wide = KnowledgeGraph(*(ids.astype(np.int64) for ids in (narrow.src, narrow.dst, narrow.rel)), 5, 3)
     assert narrow.src.dtype == np.int32
-    inputs = make_inputs(narrow, 2, 3)
-    outs = [relation_attention(*inputs, graph, slope=SLOPE, backend=backend) for graph in (narrow, wide)]
+    inputs = primitive.inputs(narrow, 2, 3)
+    outs = [primitive.call(*inputs, graph=graph, backend=backend) for graph in (narrow, wide)]
     assert torch.equal(*outs)
 
 
@@ -159,28 +229,29 @@ def test_no_backend_file_escapes_the_registry() -> None:
 def test_an_unknown_backend_is_refused_with_the_nearest_name() -> None:
     graph = build(*SMALL)
     with pytest.raises(ConfigError, match=r"'torhc'; did you mean torch\?"):
-        relation_attention(*make_inputs(graph, 1, 1), graph, slope=SLOPE, backend="torhc")
+        relation_attention(*PRIMITIVES["relation attention"].inputs(graph, 1, 1), graph, slope=0.2, backend="torhc")
 
 
-def test_without_dgl_only_the_dgl_backend_is_missing() -> None:
-    program = """
+@pytest.mark.parametrize(("library", "backend"), [("dgl", "dgl"), ("numba", "numba")])
+def test_without_a_library_only_its_backend_is_missing(library: str, backend: str) -> None:
+    program = f"""
 import sys
-sys.modules["dgl"] = None
+sys.modules["{library}"] = None
 import torch
 from licap.errors import DeviceError
 from licap.graph import KnowledgeGraph
 from licap.ops import available_backends, relation_attention
-assert "dgl" not in available_backends(), available_backends()
+assert "{backend}" not in available_backends(), available_backends()
 graph = KnowledgeGraph.from_edges([0], [1], [0], num_nodes=2, num_relations=1)
 x = torch.ones(2, 1)
 out = relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="auto")
 assert out.flatten().tolist() == [0, 1], out
 try:
-    relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="dgl")
+    relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="{backend}")
 except DeviceError as error:
     assert "runtime.backend" in str(error)
 else:
-    raise AssertionError("dgl was found")
+    raise AssertionError("{library} was found")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -193,11 +264,3 @@ def test_index_tensors_are_made_once_and_go_with_their_graph() -> None:
     del graph
     gc.collect()
     assert len(_CACHE) < held
-
-
-def random_graph(num_nodes: int, num_edges: int) -> KnowledgeGraph:
-    """Ends drawn so that some nodes have many edges and some none."""
-    generator = np.random.default_rng(0)
-    src, dst = (np.minimum(generator.zipf(1.3, num_edges) - 1, num_nodes - 1) for _ in range(2))
-    rel = generator.integers(0, 7, num_edges)
-    return KnowledgeGraph.from_edges(src, dst, rel, num_nodes=num_nodes, num_relations=7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from attention_cases import SMALL, build, make_inputs
+from attention_cases import PRIMITIVES, SMALL, build
 
 from licap.ops import relation_attention, torch_backend
 from licap.ops.edge_index import edge_index
@@ -35,7 +35,7 @@ def test_segments_and_sparse_products_give_the_same() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_what_the_cpu_gives() -> None:
     graph = build(*SMALL)
-    inputs = make_inputs(graph, 2, 3)
+    inputs = PRIMITIVES["relation attention"].inputs(graph, 2, 3)
     moved = tuple(each.detach().cuda().requires_grad_() for each in inputs)
     outs = [relation_attention(*each, graph, slope=0.2, backend="torch") for each in (inputs, moved)]
     torch.testing.assert_close(outs[1].cpu(), outs[0])
