@@ -207,7 +207,7 @@ class DownstreamConfig(ModelConfigs):
         ["features", "embeddings", "features+embeddings", "untrained", "features+untrained"],
     )
     labels: str = choice(
-        "plain",
+        "bias",
         "how models see log labels; plain: as they are; standardised: mean 0 and deviation 1 over the training nodes; "
         "bias: plain, and a learned bias on the output that starts at their mean",
         ["plain", "standardised", "bias"],

@@ -44,7 +44,10 @@ class GENIConfig(ModelConfig):
     dropout: float = real(0.3, "dropout on the input features", at_least=0.0, below=1.0)
     centrality_scaling: bool = flag(True, "scale the score by the node's centrality")
     output_slope: float = real(
-        0.01, "slope below 0 of the scaled score; 1: linear, which labels around 0 need", at_least=0.0, at_most=1.0
+        1.0,
+        "slope below 0 of the scaled score (published: 0.01); 1: linear, which labels around 0 need",
+        at_least=0.0,
+        at_most=1.0,
     )
     residual: bool = flag(False, "add a layer's input to its output")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from licap.console import exit_status, say, tell
 from licap.errors import ConfigError, StoreError
 from search.space import SearchSpace, describe
-from search.study import DEFAULT_ROOT
+from search.study import DEFAULT_ROOT, Study
 
 if TYPE_CHECKING:
     from search.study import TrialRecord
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/run.py", description=__doc__)
-    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="search space (YAML)")
+    parser.add_argument("--space", type=Path, metavar="FILE", help="search space (YAML); not needed with --resume")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
     parser.add_argument(
-        "--study", metavar="NAME", help="name of the study; default: the space's, with a number if taken"
+        "--study",
+        metavar="NAME",
+        help="name of the study; default: the space's, with a number if taken; with --resume: the latest",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a study: finish what was cut off, and start what is left"
     )
     parser.add_argument("--trials", metavar="N", help="number of trials")
     parser.add_argument("--time-budget", metavar="TIME", help="stop after this time, as in 90s, 30m, 2h")
@@ -44,12 +49,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
     options = build_parser().parse_args(argv)
     with exit_status() as status:
-        space = SearchSpace.load(options.space, overrides=overrides(options))
+        space = load_space(options)
         if options.dry_run:
             say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
         else:
             status.code = search(space, options)
     return status.code
+
+
+def load_space(options: argparse.Namespace) -> SearchSpace:
+    """The space to search: that of the file, or of the study to resume. Raises: ConfigError, StoreError."""
+    if options.resume and options.study is None:
+        name = None if options.space is None else SearchSpace.load(options.space, overrides=overrides(options)).name
+        options.study = name or Study.latest(options.root)
+    if options.space is None and not options.resume:
+        raise ConfigError("--space is missing: give a space file, or --resume to go on with a study.")
+    path = options.space or Study.open(options.root, options.study).space_path
+    return SearchSpace.load(path, overrides=overrides(options))
 
 
 def overrides(options: argparse.Namespace) -> list[str]:
@@ -78,6 +94,7 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         tracking=options.tracking_uri,
         ray_address=options.ray_address,
         progress=tell,
+        resume=options.resume,
     )
     show = outcome_json if options.json else outcome_text
     say(

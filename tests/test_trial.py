@@ -86,7 +86,8 @@ def test_pretraining_that_stops_early_jumps_to_the_end_of_its_stage(dataset: Dat
 
 
 def test_validation_metrics_are_those_of_the_best_epoch_so_far(dataset: Dataset) -> None:
-    trial = Trial(tiny_config({"downstream.lr": 0.1, "downstream.max_epochs": 40}), dataset=dataset)
+    values = {"downstream.lr": 0.1, "downstream.max_epochs": 40, "downstream.labels": "plain"}
+    trial = Trial(tiny_config(values), dataset=dataset)
     reports = [report for report in trial if report.stage == "downstream"]
     losses = [report.metrics["downstream.val_loss"] for report in reports]
     best = np.minimum.accumulate(losses)

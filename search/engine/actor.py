@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 from ray import tune
 
+from licap.checkpoint import load_checkpoint, save_checkpoint
 from licap.config import DataConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
-from licap.errors import ConfigError, DataError, DivergedError, LicapError
+from licap.errors import ConfigError, DataError, DivergedError, LicapError, StoreError
 from licap.trial import Trial
 from search.engine.messages import Assignment, Failure, StepResult
 
@@ -35,25 +37,57 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
 
     def step(self) -> dict[str, Any]:
         """Runs up to `report_every` epochs."""
+        self._keep()
         result = self._advance()
         return {RESULT: result, "done": result.finished}
 
     def _begin(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._trial: Trial | None = None
+        self._budget = 0
+        self._warning = ""
+        self._saved = time.monotonic()
 
     def _advance(self) -> StepResult:
         reports = []
         try:
-            if self._trial is None:
-                config = self._assignment.config
-                self._trial = Trial(config, dataset=self._dataset(config.data))
-            for report in islice(self._trial, self._assignment.report_every):
+            trial = self._trial = self._begun() if self._trial is None else self._trial
+            for report in islice(trial, self._assignment.report_every):
                 reports.append(report)
+                self._budget = report.budget
         except LicapError as error:
             return StepResult(tuple(reports), finished=True, failure=failure_of(error))
-        finished = len(reports) < self._assignment.report_every
-        return StepResult(tuple(reports), finished, notes=tuple(self._trial.notes))
+        finished = trial.finished or len(reports) < self._assignment.report_every
+        warning, self._warning = self._warning, ""
+        return StepResult(tuple(reports), finished, notes=tuple(trial.notes), warning=warning)
+
+    def _begun(self) -> Trial:
+        """The trial at its start, or where its checkpoint was taken."""
+        config, path = self._assignment.config, self._assignment.checkpoint
+        dataset = self._dataset(config.data)
+        trial = Trial(config, dataset=dataset)
+        if not self._assignment.recorded or not path.exists():
+            return trial
+        try:
+            state = load_checkpoint(path)
+            if state["budget"] <= self._assignment.recorded:
+                trial.load_state_dict(state["trial"])
+                self._budget = state["budget"]
+        except (LicapError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            # Beginning anew costs time and changes nothing: the same config gives the same reports.
+            self._warning = f"trial {self._assignment.number} begins anew: {path} cannot be used ({error})"
+            return Trial(config, dataset=dataset)
+        return trial
+
+    def _keep(self) -> None:
+        """Saves a checkpoint now and then, before a step: by then the study has recorded all reports so far."""
+        if self._trial is None or time.monotonic() - self._saved < self._assignment.checkpoint_s:
+            return
+        self._saved = time.monotonic()
+        try:
+            save_checkpoint(self._assignment.checkpoint, {"budget": self._budget, "trial": self._trial.state_dict()})
+        except StoreError as error:
+            self._warning = f"trial {self._assignment.number} goes on without a checkpoint. {error}"
 
     def _dataset(self, config: DataConfig) -> Dataset:
         if config in self._shared:

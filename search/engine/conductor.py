@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,13 +16,14 @@ from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
 from search.engine.messages import Assignment, Failure, Interruption, StepResult
+from search.engine.past import Cut, Past
 from search.engine.side import SideTracker
 from search.engine.watch import Watch
 from search.insight import curves_csv, leaderboard
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
-from search.study.events import Decided, Ended, Proposed, Reported, StudyEnded
+from search.study.events import Decided, Ended, Proposed, Reported, Restarted, StudyEnded
 from search.tracking import State
 
 # The last line of a traceback, where the message goes on over more lines.
@@ -39,6 +41,7 @@ class _Running:
     value: float | None = None
     notes: tuple[str, ...] = ()
     artifacts: dict[str, str] = field(default_factory=dict)
+    stop_due: bool = False
 
 
 class Conductor:
@@ -56,15 +59,21 @@ class Conductor:
         slots: int,
         tags: Mapping[str, object],
         interruption: Interruption,
+        past: Past | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """past: what the record of a resumed study has brought back; proposer and pruner know it already."""
         self._space, self._study = space, study
         self._proposer, self._pruner, self._tracker, self._watch = proposer, pruner, tracker, watch
         self._slots, self._origin, self._interruption, self._clock = slots, dict(tags), interruption, clock
+        past = past or Past()
         self._began = clock()
+        self._elapsed = past.elapsed
         self._metric_key = f"val.{space.metric.name}"
         self._running: dict[int, _Running] = {}
-        self._next = 0
+        self._waiting = dict(past.unfinished)
+        self._deaths: Counter[int] = Counter()
+        self._next = past.proposed
         self._exhausted = False
         self._stop_reason: str | None = None
 
@@ -74,18 +83,18 @@ class Conductor:
 
         A search that has nothing left to do can no longer be stopped.
         """
-        if self._stop_reason is None and (self._running or not self._all_proposed):
+        if self._stop_reason is None and (self._running or self._waiting or not self._all_proposed):
             budget = self._space.time_budget_s
             if self._interruption.asked:
                 self._stop("interrupted")
-            elif budget is not None and self._clock() - self._began >= budget:
+            elif budget is not None and self._elapsed + self._clock() - self._began >= budget:
                 self._stop("time budget")
         return self._stop_reason
 
     @property
     def finished(self) -> bool:
-        """Whether no further trial will be proposed."""
-        return self._all_proposed or self.stop_reason is not None
+        """Whether no further trial will be started."""
+        return (self._all_proposed and not self._waiting) or self.stop_reason is not None
 
     @property
     def _all_proposed(self) -> bool:
@@ -95,8 +104,22 @@ class Conductor:
         """The next trial; None while all slots are taken, or when there is none."""
         assignment = None
         while assignment is None and not self.finished and len(self._running) < self._slots:
-            assignment = self._propose_one()
+            assignment = self._continue_one() if self._waiting else self._propose_one()
         return assignment
+
+    def _continue_one(self) -> Assignment | None:
+        """A trial that was cut off, under its number, in the order of the numbers."""
+        number = min(self._waiting)
+        cut = self._waiting.pop(number)
+        self._study.append(Restarted(trial=number, reason=cut.reason))
+        trial = self._study.trial(number)
+        running = _Running(trial.values, self._clock() - (trial.seconds or 0.0), stop_due=cut.stop_due)
+        if trial.reports:
+            last = trial.reports[-1]
+            running.stage, running.budget, running.value = last.stage, last.budget, last.metrics[self._metric_key]
+        self._running[number] = running
+        self._watch.started(number, trial.values)
+        return self._assignment(number, trial.values)
 
     def _propose_one(self) -> Assignment | None:
         """One proposal; None where nothing is left to try, or its config is refused."""
@@ -111,6 +134,10 @@ class Conductor:
         self._study.append(Proposed(trial=number, values=dict(values), starting_point=starting))
         self._running[number] = _Running(values, self._clock())
         self._watch.started(number, values)
+        return self._assignment(number, values)
+
+    def _assignment(self, number: int, values: Mapping[str, Scalar]) -> Assignment | None:
+        """What an actor needs; None where the config is refused, which ends the trial."""
         try:
             config = self._space.config_for(values)
         except ConfigError as error:
@@ -120,7 +147,14 @@ class Conductor:
             return None
         self._running[number].artifacts["config.yaml"] = config.to_yaml()
         self._tracker.start_trial(number, config.flat(), self._tags(config))
-        return Assignment(number, config, self._space.report_every)
+        return Assignment(
+            number,
+            config,
+            self._space.report_every,
+            checkpoint=self._study.checkpoint_path(number),
+            checkpoint_s=self._space.checkpoint_every_s,
+            recorded=self._running[number].budget,
+        )
 
     def receive(self, number: int, result: StepResult) -> bool:
         """Takes an actor's result. Returns whether the trial is to stop (it has ended, or is pruned).
@@ -130,29 +164,51 @@ class Conductor:
         """
         if number not in self._running:
             return True
-        self._running[number].notes = result.notes or self._running[number].notes
-        for report in result.reports:
+        running = self._running[number]
+        running.notes = result.notes or running.notes
+        if result.warning:
+            self._watch.said(f"warning: {result.warning}")
+        # A trial that goes on from its checkpoint repeats what is recorded already.
+        fresh = [report for report in result.reports if report.budget > running.budget]
+        if running.stop_due and fresh:
+            # It was cut off between the report at which it is pruned and the decision.
+            return self._prune(number, running.budget)
+        for report in fresh:
             stop = self._take(number, report)
             # A trial that has come to its own end is no longer there to be stopped.
             at_its_end = result.finished and result.failure is None and report is result.reports[-1]
             if stop and not at_its_end:
-                self._study.append(Decided(trial=number, budget=report.budget, decision="stop"))
-                self._end(number, "pruned", None)
-                return True
+                return self._prune(number, report.budget)
         if result.failure is not None:
             self._end(number, "failed", result.failure)
         elif result.finished:
             self._end(number, "complete", None)
         return number not in self._running
 
+    def _prune(self, number: int, budget: int) -> bool:
+        self._study.append(Decided(trial=number, budget=budget, decision="stop"))
+        self._end(number, "pruned", None)
+        return True
+
     def crashed(self, number: int, details: str) -> None:
-        """The actor's process died, or raised what nobody expected. details: all that is known."""
-        if number in self._running:
+        """The actor's process died, or raised what nobody expected. details: all that is known.
+
+        A trial whose process died goes on from its checkpoint, up to `max_failures` times; a fault of the program would
+        only show again.
+        """
+        if number not in self._running:
+            return
+        if not has_traceback(details) and self._deaths[number] < self._space.max_failures:
+            self._deaths[number] += 1
+            running = self._running.pop(number)
+            self._waiting[number] = Cut("its worker process died", stop_due=running.stop_due)
+            self._watch.said(f"trial {number}: its worker process died; it goes on from its last checkpoint")
+        else:
             self._end(number, "failed", Failure("crashed", headline(details), details))
 
     def close(self) -> None:
         """Ends what still runs as interrupted, and the study."""
-        over = self._all_proposed and not self._running
+        over = self._all_proposed and not self._running and not self._waiting
         reason = self.stop_reason or ("finished" if over else "broken off")
         for number in list(self._running):
             self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
@@ -190,7 +246,10 @@ class Conductor:
             )
         )
         running.artifacts["curves.csv"] = curves_csv(self._study.trial(number))
-        self._proposer.finish(number, state, running.value if state == "complete" else None)
+        final = running.value if state == "complete" else None
+        self._proposer.finish(number, state, final, failure=failure.kind if failure else None)
+        if state != "interrupted":
+            self._study.checkpoint_path(number).unlink(missing_ok=True)
         tags = {"stage": running.stage}
         if failure is not None:
             tags |= {"failure": failure.kind, "message": failure.message}
@@ -205,9 +264,14 @@ class Conductor:
         return self._origin | {"fold": config.fold, "seed": config.seed}
 
 
+def has_traceback(details: str) -> bool:
+    """Whether the worker raised something, rather than died."""
+    return "Traceback" in details or "  File " in details
+
+
 def headline(details: str) -> str:
     """One line of what is known of a crash: the exception, where there is a traceback; else that the process died."""
-    if "Traceback" in details or "  File " in details:
+    if has_traceback(details):
         raised = [line for line in details.splitlines() if _RAISED.match(line)]
         if raised:
             return raised[-1]

@@ -11,19 +11,21 @@ from licap.config import DataConfig, config_from
 from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
-from licap.errors import ConfigError, DataError
+from licap.errors import ConfigError, DataError, StoreError
 from licap.files import write_file_atomically
 from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
 from search.engine.messages import Interruption
+from search.engine.past import Past, recall
+from search.engine.reconcile import reconcile
 from search.engine.resources import Machine, check_resources, num_slots, this_machine
 from search.engine.side import SideTracker
 from search.engine.watch import watch_for
 from search.insight import best_config, leaderboard, render_csv, render_text, study_plots
-from search.space import SearchSpace
-from search.strategy import Proposer, build_pruner
-from search.study import Study, TrialRecord
+from search.space import SearchSpace, check_same
+from search.strategy import Proposer, Pruner, build_pruner
+from search.study import FINAL, Study, TrialRecord
 from search.tracking import Tracker, git_commit, preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
@@ -52,15 +54,22 @@ def run_search(
     tracking: str | None,
     ray_address: str | None,
     progress: Callable[[str], None],
+    resume: bool = False,
 ) -> SearchOutcome:
-    """Runs a whole study. Nothing is written before space, slots, tracking store, data and Ray have been checked.
+    """Runs a study, or what is left of it. Nothing is written before space, slots, store, data and Ray are checked.
 
-    study_name: None: the space's, with a number where that is taken.
+    study_name: None: the space's, with a number where that is taken. resume: goes on with the study of that name.
     Raises: LicapError with a sentence for people.
     """
     machine = _checked_machine(space, ray_address)
     uri = tracking_uri(root, tracking)
-    Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
+    if resume:
+        done = _nothing_left(space, root, study_name or space.name, uri)
+        if done is not None:
+            progress(f"study {done.study}: all {len(done.trials)} trials are there already; nothing is left to do")
+            return done
+    else:
+        Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
     preflight(uri)
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
@@ -75,21 +84,29 @@ def run_search(
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise KeyboardInterrupt
-            study = stack.enter_context(_new_study(space, root, study_name))
+            study = stack.enter_context(_study(space, root, study_name, dataset.fingerprint, resume=resume))
+            if study.left_by is not None:
+                progress(f"the lock of {study.left_by}, which is gone, is taken over")
+            proposer, pruner = _proposer(space), _pruner(space)
+            past = recall(study, space, proposer, pruner) if resume else Past()
             origin = origin_tags(dataset)
-            tracker = Tracker(uri, study.name, tags=origin | study_tags(space))
+            tracker = Tracker(uri, study.name, tags=origin | study_tags(space), resume=resume)
             side = stack.enter_context(SideTracker(tracker, watch.said))
+            if resume:
+                reconcile(study, space, side, origin, stored=tracker.final_trials())
             stack.enter_context(watch)
+            watch.resumed(study.trials())
             conductor = Conductor(
                 space,
                 study,
-                proposer=_proposer(space),
-                pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
+                proposer=proposer,
+                pruner=pruner,
                 tracker=side,
                 watch=watch,
                 slots=num_slots(space.resources, session.machines, space.max_concurrent),
                 tags=origin,
                 interruption=interruption,
+                past=past,
             )
             try:
                 _tune(conductor, space, {data_config: dataset}, session.scratch)
@@ -125,9 +142,34 @@ def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataCo
         raise ConfigError(problems.values())
 
 
-def _new_study(space: SearchSpace, root: Path, name: str | None) -> Study:
+def _nothing_left(space: SearchSpace, root: Path, name: str, uri: str) -> SearchOutcome | None:
+    """The outcome of a study that has all of its trials; None where some are to be run.
+
+    Raises: StoreError where the study is not there, or is being run; ConfigError where it began with another space.
+    """
+    study = Study.open(root, name)
+    owner = study.owner()
+    if owner is not None:
+        raise StoreError(f"{study.folder}: is being written by {owner}. Wait for it, or stop it.")
+    check_same(SearchSpace.load(study.space_path), space)
+    trials = study.trials()
+    final = [trial for trial in trials if trial.state in FINAL]
+    return SearchOutcome(name, trials, uri, None, ()) if len(final) >= space.trials else None
+
+
+def _study(space: SearchSpace, root: Path, name: str | None, dataset: str, *, resume: bool) -> Study:
     text = space.to_yaml()
-    return Study.create_free(root, space.name, text) if name is None else Study.create(root, name, text)
+    if resume:
+        study = Study.resume(root, name or space.name, dataset)
+        study.replace_space(text)
+        return study
+    if name is None:
+        return Study.create_free(root, space.name, text, dataset)
+    return Study.create(root, name, text, dataset)
+
+
+def _pruner(space: SearchSpace) -> Pruner:
+    return build_pruner(space.pruner, space.rungs(), space.metric.direction)
 
 
 def _proposer(space: SearchSpace) -> Proposer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from licap.config import TrialConfig
 from licap.trial import Report
@@ -10,11 +11,18 @@ from licap.trial import Report
 
 @dataclass(frozen=True)
 class Assignment:
-    """One trial for an actor: its number in the study, its config, and how many epochs to run between two results."""
+    """One trial for an actor: its number in the study, its config, and how many epochs to run between two results.
+
+    checkpoint: where its state is kept. recorded: the budget up to which its reports are in the study's record; a
+    checkpoint beyond it is not used, so that no report is left out.
+    """
 
     number: int
     config: TrialConfig
     report_every: int
+    checkpoint: Path
+    checkpoint_s: float
+    recorded: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,11 @@ class StepResult:
     """What an actor did since its last result.
 
     reports: in order, one per epoch. finished: the trial has no more reports. failure: set where it ended badly.
-    notes: flags that belong into table and tags, such as a constant prediction.
+    notes: flags that belong into table and tags, such as a constant prediction. warning: what people should know now.
     """
 
     reports: tuple[Report, ...]
     finished: bool
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+    warning: str = ""

@@ -32,7 +32,8 @@ def tune_study(
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(relay),
             scheduler=StudyScheduler(relay),
-            num_samples=space.trials,
+            # The searcher says when there is nothing left: a trial whose worker died is started again.
+            num_samples=-1,
             reuse_actors=True,
             trial_name_creator=str,
             trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,9 +18,10 @@ from rich.text import Text
 
 from licap.fields import Scalar
 from licap.trial import Report
+from search.insight import leaderboard
 from search.insight.render import short_names
 from search.space import SearchSpace
-from search.study import STATES
+from search.study import FINAL, STATES, TrialRecord
 
 _ROWS = 12
 _BAR = 16
@@ -41,6 +42,9 @@ class Watch(Protocol):
     def said(self, text: str) -> None:
         """Something that people should know now."""
 
+    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+        """What a resumed study has already; nothing for a new one."""
+
 
 class Progress:
     """The numbers behind both displays: how many trials ended, the best so far, the time left."""
@@ -59,6 +63,15 @@ class Progress:
         self.done[state] = self.done.get(state, 0) + 1
         if ranked and value is not None and (self.best is None or self.space.metric.better(value, self.best[0])):
             self.best = (value, number)
+
+    def take_over(self, trials: Sequence[TrialRecord]) -> None:
+        """Counts the trials of a resumed study that have come to their own end."""
+        for trial in trials:
+            if trial.state in FINAL:
+                self.done[trial.state] = self.done.get(trial.state, 0) + 1
+        board = leaderboard(trials, self.space).ranked
+        if board and board[0].value is not None:
+            self.best = (board[0].value, board[0].trial)
 
     def line(self) -> str:
         """One line: trials, best so far, time used and left."""
@@ -115,6 +128,12 @@ class LineWatch:
         why = f" ({message.splitlines()[0]})" if message else ""
         self.said(f"trial {number} {state}{shown}{why} | {self._progress.line()}")
 
+    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+        """Says how far the study is."""
+        self._progress.take_over(trials)
+        if trials:
+            self.said(f"the study goes on | {self._progress.line()}")
+
     def said(self, text: str) -> None:
         """Writes a line."""
         with suppress(OSError, ValueError):
@@ -170,6 +189,10 @@ class LiveTable:
         self._rows[number] = replace(
             row, state=state, value=row.value if value is None else value, words=message.partition("\n")[0] or row.words
         )
+
+    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+        """Counts what is there already."""
+        self._progress.take_over(trials)
 
     def said(self, text: str) -> None:
         """Writes a line above the table."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from search.space.changes import check_same
 from search.space.estimate import describe
 from search.space.grid import grid_points
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 from search.space.space import SearchSpace
 
-__all__ = ["Parameter", "PrunerConfig", "Resources", "SamplerConfig", "SearchSpace", "describe", "grid_points"]
+__all__ = [
+    "Parameter",
+    "PrunerConfig",
+    "Resources",
+    "SamplerConfig",
+    "SearchSpace",
+    "check_same",
+    "describe",
+    "grid_points",
+]

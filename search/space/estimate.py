@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
@@ -13,6 +14,8 @@ from licap.errors import ConfigError
 from licap.fields import Scalar
 from search.space.grid import grid_points
 from search.space.parameter import Parameter, shown
+from search.space.rungs import brackets
+from search.space.settings import LEARNING
 
 if TYPE_CHECKING:
     from search.space.space import SearchSpace
@@ -47,9 +50,7 @@ def estimate(space: SearchSpace) -> Estimate:
     stops = space.rungs()
     if not stops:
         return Estimate(trials, full, full, (trials,))
-    reaching = [trials]
-    for _ in stops:
-        reaching.append(math.ceil(reaching[-1] / space.pruner.reduction))
+    reaching = _reaching(space, trials)
     nominal = cast(int, space.base["pretrain.max_epochs"])
     share = mean_pretrain / nominal
 
@@ -58,7 +59,26 @@ def estimate(space: SearchSpace) -> Estimate:
 
     ends = [0, *stops, space.max_budget]
     expected = sum(n * (cost(end) - cost(start)) for n, (start, end) in zip(reaching, pairwise(ends), strict=True))
-    return Estimate(trials, full, round(expected), tuple(reaching))
+    return Estimate(trials, full, round(expected), reaching)
+
+
+def _reaching(space: SearchSpace, trials: int) -> tuple[int, ...]:
+    """Trials that train on to the first rung, the second, …, the end, if every rung keeps its share and no more."""
+    stops = len(space.rungs())
+    keep = 2 if space.pruner.name == "median" else space.pruner.reduction
+    reaching = [0] * (stops + 1)
+    for first, number in _brackets(space, trials).items():
+        for rung in range(stops + 1):
+            reaching[rung] += number
+            number = math.ceil(number / keep) if rung >= first else number
+    return tuple(reaching)
+
+
+def _brackets(space: SearchSpace, trials: int) -> Mapping[int, int]:
+    """How many trials are compared first at which rung; of all pruners but hyperband, all at the first."""
+    if space.pruner.name != "hyperband":
+        return {0: trials}
+    return dict(sorted(Counter(islice(brackets(len(space.rungs()), space.pruner.reduction), trials)).items()))
 
 
 def _typical_points(space: SearchSpace) -> list[Mapping[str, Scalar]]:
@@ -118,7 +138,7 @@ def _header(space: SearchSpace) -> Iterator[str]:
     yield f"  metric      {space.metric.label} ({better} is better), on the validation nodes"
     yield f"  trials      {', '.join(limits)}; seed {space.seed}"
     yield f"  sampler     {space.sampler.name}" + (
-        f", after {space.sampler.startup} random proposals" if space.sampler.name in ("tpe", "cmaes") else ""
+        f", after {space.sampler.startup} random proposals" if space.sampler.name in LEARNING else ""
     )
     yield f"  pruner      {_pruner_text(space)}"
     yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; results every {space.report_every} epochs"
@@ -134,10 +154,18 @@ def _trials_text(space: SearchSpace) -> str:
 
 
 def _pruner_text(space: SearchSpace) -> str:
-    if space.pruner.name == "none":
+    pruner, stops = space.pruner, space.rungs()
+    epochs = f"{', '.join(map(str, stops))} of {space.max_budget}"
+    if pruner.name == "none":
         return "none"
-    stops = ", ".join(map(str, space.rungs()))
-    return f"{space.pruner.name}: the best 1/{space.pruner.reduction} go on at epochs {stops} of {space.max_budget}"
+    if pruner.name == "median":
+        return f"median: from epoch {epochs} on, who does worse than half of {pruner.startup} or more others stops"
+    text = f"{pruner.name}: the best 1/{pruner.reduction} go on at epochs {epochs}"
+    if pruner.name == "asha":
+        return text
+    shares = _brackets(space, space.num_trials)
+    parts = [f"{number} from {stops[k]} on" if k < len(stops) else f"{number} never" for k, number in shares.items()]
+    return f"{text} (compared: {', '.join(parts)})"
 
 
 def _parameters(parameters: Sequence[Parameter]) -> Iterator[str]:
@@ -182,8 +210,10 @@ def _cost(space: SearchSpace) -> Iterator[str]:
     yield f"Cost: {cost.trials:,} trials, {cost.full:,} epochs if none stops early."
     if space.rungs():
         reached = ", ".join(map(str, cost.reaching))
+        median = space.pruner.name == "median"
+        kept = "half of the trials stop there" if median else f"every rung keeps its best 1/{space.pruner.reduction}"
         yield (
-            f"  With the pruner about {cost.expected:,} epochs, if every rung keeps its best "
-            f"1/{space.pruner.reduction} (trials on the way to each rung and the end: {reached})."
+            f"  With the pruner about {cost.expected:,} epochs, if {kept} "
+            f"(trials on the way to each rung and the end: {reached})."
         )
         yield "  Trials that come first at a rung go on without competition, so the true number lies between the two."

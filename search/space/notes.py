@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from licap.fields import Scalar
 from search.space.parameter import Parameter, shown
 from search.space.rungs import budgets, grace, offset
-from search.space.settings import SpaceSettings
+from search.space.settings import LEARNING, SpaceSettings
 
 # Searching one of these compares trials that solve different problems.
 _PROBLEM = ("data.dataset", "data.path", "data.synthetic", "fold", "split_seed")
@@ -47,17 +47,26 @@ def _on_sampler(settings: SpaceSettings, parameters: Sequence[Parameter], counts
     sampler = settings.sampler
     if counts.starting_points > counts.trials:
         yield f"There are {counts.starting_points} starting points, {counts.trials} trials: the last are left out."
-    if sampler.name in ("tpe", "cmaes") and counts.trials <= sampler.startup:
+    if sampler.name in LEARNING and counts.trials <= sampler.startup:
         yield (
             f"All {counts.trials} trials are random: {sampler.name} takes over after {sampler.startup} "
             "(sampler.startup)."
         )
-    if sampler.name == "cmaes":
-        apart = [parameter.name for parameter in parameters if parameter.kind == "categorical" or parameter.when]
-        if apart:
-            yield f"cmaes learns plain numbers only; these are drawn independently: {', '.join(apart)}."
-        if len(parameters) - len(apart) < 2:
-            yield "cmaes needs at least two unconditional numbers; with fewer, every value is drawn independently."
+    if sampler.name in ("gp", "cmaes"):
+        yield from _on_what_is_learned(settings, parameters)
+
+
+def _on_what_is_learned(settings: SpaceSettings, parameters: Sequence[Parameter]) -> Iterator[str]:
+    """What gp and cmaes leave to chance."""
+    name = settings.sampler.name
+    apart = [each.name for each in parameters if each.when or (name == "cmaes" and each.kind == "categorical")]
+    if apart:
+        what = "plain numbers" if name == "cmaes" else "parameters that always count"
+        yield f"{name} learns {what} only; these are drawn independently: {', '.join(apart)}."
+    if name == "cmaes" and len(parameters) - len(apart) < 2:
+        yield "cmaes needs at least two unconditional numbers; with fewer, every value is drawn independently."
+    if settings.pruner.name != "none":
+        yield f"{name} learns from complete trials only, and {settings.pruner.name} stops many. tpe learns from both."
 
 
 def _on_grid(settings: SpaceSettings, counts: Counts) -> Iterator[str]:

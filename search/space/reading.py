@@ -26,6 +26,9 @@ from search.space.settings import MAX_STUDY_NAME, USUAL_TRIALS, SpaceSettings, i
 from search.space.space import SearchSpace
 from search.space.starting import leaves, read_starting_points
 
+# Settings that may be written as 90s, 30m, 2h.
+_DURATIONS = ("time_budget", "checkpoint_every")
+
 
 def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> SearchSpace:
     """Reads and checks everything. stem: the study's name where the file gives none. Raises: ConfigError."""
@@ -59,6 +62,8 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         time_budget_s=settings.time_budget,
         max_concurrent=settings.max_concurrent,
         seed=settings.seed,
+        max_failures=settings.max_failures,
+        checkpoint_every_s=settings.checkpoint_every,
         report_every=settings.report_every,
         source=document.source,
         notes=(
@@ -79,12 +84,12 @@ def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings
         if key in groups:
             flat |= _group(key, value, findings)
         elif key in single:
-            flat[key] = seconds(value) if key == "time_budget" else value
+            flat[key] = seconds(value) if key in _DURATIONS else value
         else:
             findings.add((key,), _unknown_key(key, [*single, *groups, *SECTIONS]))
     good, problems = parse_all(SpaceSettings, flat)
     for problem in problems:
-        hint = ". Write seconds, or 90s, 30m, 2h" if problem.key == "time_budget" else ""
+        hint = ". Write seconds, or 90s, 30m, 2h" if problem.key in _DURATIONS else ""
         findings.add(tuple(problem.key.split(".")), problem.message + hint)
     name = good.get("name")
     if isinstance(name, str) and not is_study_name(name):
@@ -247,6 +252,12 @@ def _check_pruner(
             ("search", name),
             f"a stage's length can be searched without a pruner only, since {settings.pruner.name} compares trials at "
             "equal epochs. Fix it under config, or set pruner: none",
+        )
+    if settings.pruner.name == "median" and settings.pruner.stage == "pretrain":
+        findings.add(
+            ("pruner", "stage"),
+            "median sets values of stopped trials against later ones, and those of pretraining come from a probe. "
+            "Leave out stage, or take asha",
         )
     if not searched and not budgets(settings.pruner, base):
         length = stage_length(settings.pruner, base)

@@ -1,9 +1,10 @@
-"""Where ASHA compares trials, in epochs over both stages (budget): offset + grace · reduction^k below the total."""
+"""Where a pruner compares trials, in epochs over both stages (budget): offset + grace · reduction^k below the total."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import cast
 
 from licap.fields import Scalar
@@ -38,11 +39,35 @@ def grace(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> int:
 
 
 def budgets(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> tuple[int, ...]:
-    """The rungs, ascending; empty without a pruner. Stage lengths are fixed wherever there is one."""
+    """The rungs, ascending; of median, which compares at every epoch, the first; empty without a pruner.
+
+    Stage lengths are fixed wherever there is a pruner.
+    """
     total = sum(cast(int, base[name]) for name in STAGE_LENGTHS)
     found: list[int] = []
     distance = grace(pruner, base)
-    while pruner.name == "asha" and offset(pruner, base) + distance < total:
+    while pruner.name != "none" and offset(pruner, base) + distance < total:
         found.append(offset(pruner, base) + distance)
         distance *= pruner.reduction
-    return tuple(found)
+    return tuple(found[:1] if pruner.name == "median" else found)
+
+
+def brackets(num_rungs: int, reduction: int) -> Iterator[int]:
+    """Hyperband's plan, without end: for trial 0, 1, 2, … which rung is its first; `num_rungs`: it meets none.
+
+    Of a trial whose first rung is k, s = num_rungs - k rungs lie before the end, and a share of ceil((num_rungs + 1) /
+    (s + 1) · reduction^s) trials is of that kind, so that all kinds cost about the same. They are dealt out evenly
+    (always the kind that is furthest behind its share): however many trials there are, the numbers are right to about
+    one. Source: Li et al. (JMLR 2018), algorithm 1, with B = (s_max + 1) · R.
+    """
+    kinds = range(num_rungs + 1)
+    shares = [
+        math.ceil(Fraction((num_rungs + 1) * reduction ** (num_rungs - first), num_rungs - first + 1))
+        for first in kinds
+    ]
+    credit = [0 for _ in kinds]
+    while True:
+        credit = [have + share for have, share in zip(credit, shares, strict=True)]
+        chosen = max(kinds, key=credit.__getitem__)
+        credit[chosen] -= sum(shares)
+        yield chosen

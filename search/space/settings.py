@@ -11,6 +11,8 @@ _DURATION = re.compile(r"^\s*(?P<number>[^\sA-Za-z]+(?:[eE][-+]?\d+)?)\s*(?P<uni
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_STUDY_NAME = 100
+# Samplers that propose at random at first, and then from what became of the trials.
+LEARNING = ("tpe", "gp", "cmaes")
 # How many trials a sampler gets that knows no end of its own, where the file does not say.
 USUAL_TRIALS = 20
 
@@ -21,29 +23,34 @@ class SamplerConfig(Checked):
 
     name: str = choice(
         "tpe",
-        "tpe: learns where good values lie; random; grid: every combination once; cmaes: for numbers",
-        ["tpe", "random", "grid", "cmaes"],
+        "tpe: learns where good values lie; gp: more from fewer trials; cmaes: for numbers; random; grid: each once",
+        ["tpe", "random", "grid", "cmaes", "gp"],
     )
-    startup: int = whole(10, "random proposals before tpe or cmaes take over", at_least=1)
+    startup: int = whole(10, "random proposals before tpe, gp or cmaes take over", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerConfig(Checked):
     """Who stops a trial early. Rungs stand at offset + grace · reduction^k epochs, below the total budget.
 
-    Source: ASHA (Li et al., MLSys 2020), stopping variant.
+    Sources: ASHA (Li et al., MLSys 2020), stopping variant; Hyperband (Li et al., JMLR 2018); the median rule of Vizier
+    (Golovin et al., KDD 2017).
     """
 
     name: str = choice(
-        "asha", "asha: stop what lags behind at the rungs; none: train every trial to its end", ["asha", "none"]
+        "asha",
+        "asha: stop what lags behind at the rungs; hyperband: asha with several graces; median: stop what does worse "
+        "than half of the others; none: train every trial to its end",
+        ["asha", "hyperband", "median", "none"],
     )
     grace: int | None = whole(
-        None, "epochs of the stage before the first rung; null: stage length / reduction², rounded up", at_least=1
+        None, "epochs of the stage before a trial may stop; null: stage length / reduction², rounded up", at_least=1
     )
     reduction: int = whole(3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2)
+    startup: int = whole(5, "trials that median must have seen at an epoch before it stops others there", at_least=1)
     stage: str = choice(
         "downstream",
-        "where rungs start; downstream: after pretraining, whose probe need not predict the result; pretrain: at once",
+        "where grace starts; downstream: after pretraining, whose probe need not predict the result; pretrain: at once",
         ["downstream", "pretrain"],
     )
 
@@ -78,6 +85,12 @@ class SpaceSettings(Checked):
     max_concurrent: int | None = whole(None, "trials at a time; null: what the resources allow", at_least=1)
     seed: int = whole(0, "seed of the sampler", at_least=0, at_most=2**32 - 1)
     resources: Resources = part(Resources)
+    max_failures: int = whole(
+        2, "times that a trial whose worker process died goes on from its checkpoint", at_least=0, at_most=100
+    )
+    checkpoint_every: float = real(
+        20.0, "seconds, or as 90s, 2m, between checkpoints of a running trial; 0: after every stretch", at_least=0.0
+    )
     report_every: int = whole(5, "epochs that a trial runs at a stretch; every one of them is reported", at_least=1)
 
 

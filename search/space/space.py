@@ -41,6 +41,8 @@ class SearchSpace:
     time_budget_s: float | None
     max_concurrent: int | None
     seed: int
+    max_failures: int
+    checkpoint_every_s: float
     report_every: int
     source: str = field(compare=False)
     notes: tuple[str, ...] = field(compare=False)
@@ -86,7 +88,7 @@ class SearchSpace:
         return self.trials if size is None else min(self.trials, size)
 
     def rungs(self) -> tuple[int, ...]:
-        """Budgets at which ASHA compares trials, ascending; empty without a pruner."""
+        """Budgets at which the pruner compares trials, ascending; of median the first; empty without a pruner."""
         return rungs.budgets(self.pruner, self.base)
 
     def active(self, values: Mapping[str, Scalar]) -> tuple[str, ...]:
@@ -128,6 +130,7 @@ class SearchSpace:
                 "name": self.pruner.name,
                 "grace": self.pruner.grace,
                 "reduction": self.pruner.reduction,
+                "startup": self.pruner.startup,
                 "stage": self.pruner.stage,
             },
             "trials": self.trials,
@@ -135,6 +138,8 @@ class SearchSpace:
             "max_concurrent": self.max_concurrent,
             "seed": self.seed,
             "resources": {"cpus": self.resources.cpus, "gpus": self.resources.gpus},
+            "max_failures": self.max_failures,
+            "checkpoint_every": self.checkpoint_every_s,
             "report_every": self.report_every,
         }
 

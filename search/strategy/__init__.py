@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from search.strategy.build import build_pruner
+from search.strategy.hyperband import Hyperband
+from search.strategy.median import Median
 from search.strategy.proposer import Proposer
-from search.strategy.pruner import ASHA, Decision, NoPruner, Pruner, TrialReport, build_pruner, replay
+from search.strategy.pruner import ASHA, Decision, NoPruner, Pruner, TrialReport, replay
 
-__all__ = ["ASHA", "Decision", "NoPruner", "Proposer", "Pruner", "TrialReport", "build_pruner", "replay"]
+__all__ = [
+    "ASHA",
+    "Decision",
+    "Hyperband",
+    "Median",
+    "NoPruner",
+    "Proposer",
+    "Pruner",
+    "TrialReport",
+    "build_pruner",
+    "replay",
+]

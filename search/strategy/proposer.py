@@ -15,6 +15,10 @@ from search.space import Parameter, SamplerConfig, grid_points
 
 Values = Mapping[str, Scalar]
 
+# Failures that come from a trial's values, so that its neighbours are likely to fail as well. What befalls a trial from
+# outside (crashed, timeout, interrupted) says nothing of them.
+SPEAKING = frozenset({"diverged", "oom", "invalid-config", "data"})
+
 
 class Source(ABC):
     """Where values come from once the starting points are used up."""
@@ -32,8 +36,8 @@ class Source(ABC):
         """Takes a value on the way; it may be NaN."""
 
     @abstractmethod
-    def finish(self, number: int, state: str, value: float | None) -> None:
-        """Takes the end of a trial."""
+    def finish(self, number: int, state: str, value: float | None, *, speaks: bool) -> None:
+        """Takes the end of a trial. speaks: whether a failure says something of the trial's values."""
 
 
 class Proposer:
@@ -74,13 +78,14 @@ class Proposer:
         """Takes the metric's value at a budget; it may be NaN."""
         self._source.report(number, budget, value)
 
-    def finish(self, number: int, state: str, value: float | None) -> None:
-        """Takes the end of a trial.
+    def finish(self, number: int, state: str, value: float | None, *, failure: str | None = None) -> None:
+        """Takes the end of a trial. failure: the class of failure of a failed one.
 
-        A complete trial counts with its finite final value (without one as failed), a pruned one with its reports, a
-        failed one not at all. An interrupted trial stays open: it may go on.
+        A complete trial counts with its finite final value, a pruned one with its reports. A failed one counts as worse
+        than any other if its failure says something of its values (`SPEAKING`), as does a complete one without a finite
+        value; otherwise not at all. An interrupted trial stays open: it may go on.
         """
-        self._source.finish(number, state, value)
+        self._source.finish(number, state, value, speaks=state == "complete" or failure in SPEAKING)
 
 
 class _Grid(Source):
@@ -106,7 +111,7 @@ class _Grid(Source):
     def report(self, number: int, budget: int, value: float) -> None:
         """Nothing to learn."""
 
-    def finish(self, number: int, state: str, value: float | None) -> None:
+    def finish(self, number: int, state: str, value: float | None, *, speaks: bool) -> None:
         """Nothing to learn."""
 
 

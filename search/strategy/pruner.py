@@ -23,9 +23,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from licap.errors import ConfigError
-from licap.fields import nearest
-
 
 class Decision(Enum):
     """What becomes of a trial after a report."""
@@ -49,6 +46,13 @@ class Pruner(ABC):
     @abstractmethod
     def decide(self, report: TrialReport) -> Decision:
         """CONTINUE or STOP."""
+
+
+def loss_of(value: float, direction: str) -> float:
+    """A value as a loss: smaller is better, infinity for one that is not finite. direction: max or min."""
+    if not math.isfinite(value):
+        return math.inf
+    return -value if direction == "max" else value
 
 
 class NoPruner(Pruner):
@@ -89,23 +93,14 @@ class ASHA(Pruner):
         """rungs: budgets at which trials are compared. reduction: one in so many survives. direction: max or min."""
         self._rungs = [_Rung(budget) for budget in sorted(set(rungs))]
         self._reduction = reduction
-        self._sign = -1.0 if direction == "max" else 1.0
+        self._direction = direction
 
     def decide(self, report: TrialReport) -> Decision:
         """STOP if the value is too low for a rung that the report reaches."""
-        loss = self._sign * report.value if math.isfinite(report.value) else math.inf
+        loss = loss_of(report.value, self._direction)
         reached = [rung for rung in self._rungs if rung.is_new_to(report)]
         survived = [rung.admit(report.trial, loss, self._reduction) for rung in reached]
         return Decision.CONTINUE if all(survived) else Decision.STOP
-
-
-def build_pruner(name: str, rungs: Sequence[int], reduction: int, direction: str) -> Pruner:
-    """The pruner of a name. Raises: ConfigError for an unknown name."""
-    if name == "asha":
-        return ASHA(rungs, reduction=reduction, direction=direction)
-    if name == "none":
-        return NoPruner()
-    raise ConfigError(f"pruner.name: unknown pruner {name!r}{nearest(name, ['asha', 'none'])} (there are: asha, none).")
 
 
 def replay(pruner: Pruner, reports: Iterable[TrialReport]) -> list[Decision]:

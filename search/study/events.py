@@ -17,16 +17,20 @@ from typing import Any, ClassVar
 
 from licap.fields import Scalar
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A process begins to write; the first event of a study, and the first after each resume."""
+    """A process begins to write; the first event of a study, and the first after each resume.
+
+    dataset: fingerprint of the data; empty in records of format 1.
+    """
 
     durable: ClassVar[bool] = True
     pid: int
     host: str
+    dataset: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,15 @@ class Decided:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restarted:
+    """A trial that had begun goes on from its last checkpoint, or anew; reason: what had cut it off."""
+
+    durable: ClassVar[bool] = True
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """A trial ended as complete, pruned, failed (with the class of failure) or interrupted."""
 
@@ -84,13 +97,14 @@ class StudyEnded:
     seconds: float
 
 
-Event = Opened | Proposed | Reported | Decided | Ended | StudyEnded
+Event = Opened | Proposed | Reported | Decided | Restarted | Ended | StudyEnded
 
 _KINDS: Mapping[str, type[Event]] = {
     "opened": Opened,
     "proposed": Proposed,
     "reported": Reported,
     "decided": Decided,
+    "restarted": Restarted,
     "ended": Ended,
     "study_ended": StudyEnded,
 }
@@ -112,19 +126,19 @@ def encode(event: Event, time: float) -> bytes:
     return json.dumps(line, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def decode(line: bytes) -> Event:
-    """The event of a line. Raises: ValueError saying what is wrong with the line."""
+def decode(line: bytes) -> tuple[Event, float]:
+    """The event of a line, and when it was written. Raises: ValueError saying what is wrong with the line."""
     data = json_object(line)
-    kind = data.pop("event", None)
-    data.pop("time", None)
+    kind, time = data.pop("event", None), _number(data.pop("time", 0.0))
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"unknown event {kind!r}")
     cls = _KINDS[kind]
     hints = _hints(cls)
-    if data.keys() != hints.keys():
+    required = {item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING}
+    if not required <= data.keys() <= hints.keys():
         raise ValueError(f"the fields of {kind} must be {', '.join(hints)} (got {', '.join(data) or 'none'})")
     try:
-        return cls(**{name: _READERS[hints[name]](data[name]) for name in hints})
+        return cls(**{name: _READERS[hints[name]](data[name]) for name in data}), time
     except (TypeError, AttributeError) as error:
         raise ValueError(f"a field of {kind} has the wrong type ({error})") from None
 

@@ -30,10 +30,11 @@ class Owner:
 
 
 class Lock:
-    """A held lock; `release` gives it back."""
+    """A held lock; `release` gives it back. left_by: who held it before and died without giving it back."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, left_by: Owner | None) -> None:
         self._descriptor: int | None = descriptor
+        self.left_by = left_by
 
     @classmethod
     def acquire(cls, folder: Path) -> Lock:
@@ -48,6 +49,7 @@ class Lock:
             raise StoreError(f"{path}: cannot be opened ({error.strerror}). Check rights and space.") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left_by = _read(path) if os.fstat(descriptor).st_size else None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
         except OSError as error:
@@ -59,11 +61,13 @@ class Lock:
             raise StoreError(
                 f"{path}: cannot be locked ({error.strerror}). Use a folder on a disk that supports locks."
             ) from None
-        return cls(descriptor)
+        return cls(descriptor, left_by)
 
     def release(self) -> None:
         """Gives the lock back; a second call does nothing."""
         if self._descriptor is not None:
+            # An empty file says that its last holder left in good order.
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -16,6 +16,7 @@ from search.study.events import FORMAT_VERSION, Event, decode, encode, json_obje
 
 RECORD_FILE = "record.jsonl"
 _FORMAT = "licap-study"
+_BLOCK = 65_536
 
 
 def header() -> bytes:
@@ -27,10 +28,13 @@ class RecordWriter:
     """Appends events to a record; the caller holds the study's lock."""
 
     def __init__(self, path: Path) -> None:
-        """Opens an existing record at its end. Raises: StoreError."""
+        """Opens an existing record at the end of its last whole line; a torn one is cut off. Raises: StoreError."""
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            whole = _end_of_last_line(self._descriptor)
+            if whole < os.fstat(self._descriptor).st_size:
+                os.ftruncate(self._descriptor, whole)
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened for writing ({error.strerror}). Check rights.") from None
 
@@ -59,8 +63,22 @@ class RecordWriter:
         os.close(self._descriptor)
 
 
-def read_record(path: Path, take: Callable[[Event], None]) -> None:
-    """Hands the events of a record to `take`, in order; a ValueError that `take` raises counts as damage of that line.
+def _end_of_last_line(descriptor: int) -> int:
+    """Bytes up to and including the last line end."""
+    end = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def read_record(path: Path, take: Callable[[Event, float], None]) -> None:
+    """Hands the events of a record, and when each was written, to `take`, in order.
+
+    A ValueError that `take` raises counts as damage of that line.
 
     Raises: StoreError naming file and line of what is damaged, unknown, or written by a newer version.
     """
@@ -72,7 +90,7 @@ def read_record(path: Path, take: Callable[[Event], None]) -> None:
     _check_header(path, lines)
     for number, line in enumerate(lines[1:], start=2):
         try:
-            take(decode(line))
+            take(*decode(line))
         except ValueError as error:
             raise StoreError(
                 f"{path}:{number}: damaged line: {error}. Restore the file from a copy, "

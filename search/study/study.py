@@ -5,9 +5,10 @@
       record.jsonl     every proposal, report, decision and end, appended before it is acted on
       leaderboard.csv  all trials and values, once the search has ended
       plots/           pictures of them (see `search.insight.plots`)
+      checkpoints/     where running and interrupted trials go on, a file each
       lock             who writes
 
-One process writes (`Study.create`), any number read at the same time (`Study.open`).
+One process writes (`Study.create`, `Study.resume`), any number read at the same time (`Study.open`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import shutil
 import socket
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +32,7 @@ from search.study.record import RECORD_FILE, RecordWriter, header, read_record
 from search.study.trials import TrialHistory, TrialRecord
 
 SPACE_FILE = "space.yaml"
+CHECKPOINTS = "checkpoints"
 DEFAULT_ROOT = Path("mlruns")
 
 
@@ -45,12 +48,14 @@ class Study:
         self.name = folder.name
         self._lock, self._writer = lock, writer
         self._events: list[Event] = []
+        self._times: list[float] = []
         self._trials = TrialHistory()
 
     @classmethod
-    def create(cls, root: Path, name: str, space_yaml: str) -> Study:
+    def create(cls, root: Path, name: str, space_yaml: str, dataset: str = "") -> Study:
         """Makes the folder of a new study and holds its lock. Either the whole folder appears or nothing.
 
+        dataset: fingerprint of the data, empty where nobody will ask for it.
         Raises: StoreError for a bad name or a root that cannot be written, NameTakenError for one that is taken.
         """
         folder = _folder(root, name)
@@ -60,8 +65,8 @@ class Study:
         try:
             lock = Lock.acquire(draft)
             write_atomically(draft / SPACE_FILE, lambda file: file.write(space_yaml.encode("utf-8")))
-            opened = Opened(pid=os.getpid(), host=socket.gethostname())
-            write_atomically(draft / RECORD_FILE, lambda file: file.write(header() + encode(opened, time.time())))
+            opened, now = _opened(dataset), time.time()
+            write_atomically(draft / RECORD_FILE, lambda file: file.write(header() + encode(opened, now)))
             _rename(draft, folder)
             study = cls(folder, lock, RecordWriter(folder / RECORD_FILE))
         except BaseException:
@@ -69,15 +74,15 @@ class Study:
                 lock.release()
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        study._keep(opened)
+        study._keep(opened, now)
         return study
 
     @classmethod
-    def create_free(cls, root: Path, stem: str, space_yaml: str) -> Study:
+    def create_free(cls, root: Path, stem: str, space_yaml: str, dataset: str = "") -> Study:
         """`create` under the name that `free_name` gives, also where others look for one at the same moment."""
         while True:
             try:
-                return cls.create(root, cls.free_name(root, stem), space_yaml)
+                return cls.create(root, cls.free_name(root, stem), space_yaml, dataset)
             except NameTakenError:
                 continue
 
@@ -87,12 +92,45 @@ class Study:
 
         Raises: StoreError for an unknown name, naming the nearest, or a record that cannot be read.
         """
+        study = cls(cls._existing(root, name), None, None)
+        read_record(study.folder / RECORD_FILE, study._take)
+        return study
+
+    @classmethod
+    def resume(cls, root: Path, name: str, dataset: str) -> Study:
+        """Goes on writing to a study whose search has ended or was cut off, and holds its lock.
+
+        dataset: fingerprint of the data.
+        Raises: StoreError for an unknown name, a study that another process writes to (named), a record that cannot be
+        read, or other data than the study began with.
+        """
+        folder = cls._existing(root, name)
+        lock = Lock.acquire(folder)
+        try:
+            study = cls(folder, lock, None)
+            read_record(folder / RECORD_FILE, study._take)
+            study._check_dataset(dataset)
+            study._writer = RecordWriter(folder / RECORD_FILE)
+            study.append(_opened(dataset))
+        except BaseException:
+            lock.release()
+            raise
+        return study
+
+    @classmethod
+    def _existing(cls, root: Path, name: str) -> Path:
         folder = _folder(root, name)
         if not (folder / RECORD_FILE).exists():
             raise StoreError(f"{folder.parent}: there is no study {name}{_hint(name, cls.names(root))}.")
-        study = cls(folder, None, None)
-        read_record(folder / RECORD_FILE, study._take)
-        return study
+        return folder
+
+    def _check_dataset(self, dataset: str) -> None:
+        before = next((event.dataset for event in self._events if isinstance(event, Opened)), "")
+        if before and before != dataset:
+            raise StoreError(
+                f"{self.folder}: the study began on other data (fingerprint {before[:16]}, now {dataset[:16]}). "
+                "Give it the data it began with, or start a new study."
+            )
 
     @staticmethod
     def check_new(root: Path, name: str) -> None:
@@ -139,6 +177,25 @@ class Study:
         """All events, in order."""
         return tuple(self._events)
 
+    @property
+    def left_by(self) -> Owner | None:
+        """Who wrote to this study before, and died without giving its lock back."""
+        return None if self._lock is None else self._lock.left_by
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds in which searches ran that wrote to this study before the present one."""
+        starts = [place for place, event in enumerate(self._events) if isinstance(event, Opened)]
+        return sum(max(0.0, self._times[end - 1] - self._times[start]) for start, end in pairwise(starts))
+
+    def checkpoint_path(self, number: int) -> Path:
+        """Where a trial's checkpoint lies while it has not come to its end."""
+        return self.folder / CHECKPOINTS / f"{number}.pt"
+
+    def replace_space(self, space_yaml: str) -> None:
+        """Writes the resolved space anew, where a resumed search was given larger budgets. Raises: StoreError."""
+        write_atomically(self.space_path, lambda file: file.write(space_yaml.encode("utf-8")))
+
     def owner(self) -> Owner | None:
         """The living process that writes to this study, or None."""
         return owner_of(self.folder)
@@ -160,8 +217,9 @@ class Study:
         if self._writer is None:
             raise RuntimeError(f"study {self.name} is open for reading only")
         self._trials.check(event)
-        self._writer.append(event, time.time())
-        self._keep(event)
+        now = time.time()
+        self._writer.append(event, now)
+        self._keep(event, now)
 
     def close(self) -> None:
         """Closes the record and gives the lock back."""
@@ -180,13 +238,18 @@ class Study:
     ) -> None:
         self.close()
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, when: float) -> None:
         self._trials.check(event)
-        self._keep(event)
+        self._keep(event, when)
 
-    def _keep(self, event: Event) -> None:
+    def _keep(self, event: Event, when: float) -> None:
         self._events.append(event)
+        self._times.append(when)
         self._trials.take(event)
+
+
+def _opened(dataset: str) -> Opened:
+    return Opened(pid=os.getpid(), host=socket.gethostname(), dataset=dataset)
 
 
 def _folder(root: Path, name: str) -> Path:

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from licap.fields import Scalar
-from search.study.events import Decided, Ended, Event, Proposed, Reported
+from search.study.events import Decided, Ended, Event, Proposed, Reported, Restarted
 
 STATES = ("running", "complete", "pruned", "failed", "interrupted")
+# Of a trial that has come to its own end; the others can go on.
+FINAL = ("complete", "pruned", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class TrialHistory:
         if isinstance(event, Proposed):
             if event.trial in self._trials:
                 raise ValueError(f"trial {event.trial} is proposed twice")
-        elif isinstance(event, (Reported, Decided, Ended)) and event.trial not in self._trials:
+        elif isinstance(event, (Reported, Decided, Restarted, Ended)) and event.trial not in self._trials:
             raise ValueError(f"trial {event.trial} was never proposed")
         if isinstance(event, Ended) and event.state not in STATES[1:]:
             raise ValueError(f"a trial cannot end as {event.state!r} (states: {', '.join(STATES[1:])})")
@@ -79,8 +81,8 @@ class TrialHistory:
         elif isinstance(event, Reported):
             # A trial that goes on from a checkpoint reports some budgets again, with the same values.
             self._reports[event.trial][event.budget] = event
-            if self._trials[event.trial].state != "running":
-                self._trials[event.trial] = replace(self._trials[event.trial], state="running")
+        elif isinstance(event, Restarted):
+            self._trials[event.trial] = replace(self._trials[event.trial], state="running", failure=None, message="")
         elif isinstance(event, Ended):
             self._trials[event.trial] = _ended(self._trials[event.trial], event)
 

@@ -18,6 +18,7 @@ from search.tracking.names import mlflow_name, param_text, tag_text
 Artifacts = Mapping[str, str | bytes]
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_METRICS, _MAX_OTHERS = 1000, 100
+_FINAL = ("complete", "pruned", "failed")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,25 @@ class StudyRuns:
         """Gives the parent its last tags and its status."""
         self._set_tags(self.parent_id, tags)
         self._client.set_terminated(self.parent_id, status=status)
+
+    def final_trials(self) -> frozenset[int]:
+        """Numbers of the study's trials with a final state."""
+        found: set[int] = set()
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.{_PARENT_TAG} = '{self.parent_id}'",
+                max_results=1000,
+                page_token=token,
+            )
+            for run in page:
+                tags = run.data.tags
+                if tags.get("state") in _FINAL and run.info.status != "RUNNING" and tags.get("trial", "").isdecimal():
+                    found.add(int(tags["trial"]))
+            token = page.token
+            if not token:
+                return frozenset(found)
 
     def _latest_parent(self) -> str | None:
         # Compared here, since a filter cannot hold every name (quotes).

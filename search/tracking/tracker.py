@@ -88,6 +88,11 @@ class Tracker:
         """MLflow's id of the study's run."""
         return self._runs.parent_id
 
+    def final_trials(self) -> frozenset[int]:
+        """Numbers of the trials whose runs say that they have come to their own end. Raises: StoreError."""
+        with in_words(self._uri):
+            return patiently(self._runs.final_trials, is_passing=is_passing, patience_s=self._patience_s)
+
     def start_trial(self, number: int, params: Mapping[str, Scalar], tags: Mapping[str, object]) -> None:
         """Opens a trial's run with its parameters by their dotted names. Raises: StoreError of an earlier write."""
         params, tags = dict(params), dict(tags)

@@ -18,7 +18,7 @@ from search.engine.messages import Assignment, Failure, Interruption, StepResult
 from search.engine.side import SideTracker
 from search.space import SearchSpace
 from search.strategy import Proposer, build_pruner
-from search.study import Decided, Ended, Proposed, Reported, Study, StudyEnded
+from search.study import Decided, Ended, Proposed, Reported, Study, StudyEnded, TrialRecord
 from search.tracking import Tracker, tracking_uri
 
 SPACE = """\
@@ -35,6 +35,7 @@ pruner: {{name: asha, grace: 2, reduction: 2}}
 trials: 4
 report_every: 2
 """
+TRACEBACK = 'Traceback\n  File "a.py", line 1, in f\nValueError: one\nof two lines\n'
 CONSTANT = "ranks undefined: all predictions are equal. Spearman is set to its worst value, -1"
 
 
@@ -59,6 +60,9 @@ class Witness:
 
     def said(self, text: str) -> None:
         self.words.append(text)
+
+    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+        self.words.append(f"{len(trials)} trials")
 
 
 @dataclass
@@ -125,7 +129,7 @@ class Desks:
                 direction=space.metric.direction,
                 starting_points=space.starting_points,
             ),
-            pruner=build_pruner(space.pruner.name, space.rungs(), space.pruner.reduction, space.metric.direction),
+            pruner=build_pruner(space.pruner, space.rungs(), space.metric.direction),
             tracker=tracker,
             watch=witness,
             slots=slots,
@@ -184,7 +188,7 @@ def test_each_end_of_a_trial_is_recorded_and_tracked(desks: Desks) -> None:
     reports = (report(1, 0.5, desk.space), report(2, math.nan, desk.space))
     assert desk.conductor.receive(diverged, StepResult(reports, finished=True, failure=failure))
     crashed = desk.next().number
-    desk.conductor.crashed(crashed, 'Traceback\n  File "a.py", line 1, in f\nValueError: one\nof two lines\n')
+    desk.conductor.crashed(crashed, TRACEBACK)
     refused = desk.next().number
     failure = Failure("invalid-config", "pretrain.bins.count: 9 bins, but only 4 nodes.")
     assert desk.conductor.receive(refused, StepResult((), finished=True, failure=failure))
@@ -247,9 +251,33 @@ def test_slots_bound_what_runs_at_once(desks: Desks) -> None:
     desk.next()
     assert desk.conductor.propose() is None
     assert not desk.conductor.finished
-    desk.conductor.crashed(0, "")
+    desk.conductor.crashed(0, TRACEBACK)
     assert desk.next().number == 2
     assert desk.study.trial(0).message
+
+
+def test_a_trial_whose_process_died_goes_on_under_its_number_a_few_times(desks: Desks) -> None:
+    desk = desks("max_failures=2")
+    assert desk.next().recorded == 0
+    for _ in range(2):
+        desk.conductor.receive(0, StepResult((report(1, 0.5, desk.space), report(2, 0.5, desk.space)), finished=False))
+        desk.conductor.crashed(0, "")
+        again = desk.next()
+        assert (again.number, again.recorded) == (0, 2)
+        # What it repeats from its checkpoint is not recorded twice.
+        desk.conductor.receive(0, StepResult((report(1, 0.5, desk.space),), finished=False))
+    desk.conductor.crashed(0, "")
+    assert desk.state(0) == ("failed", "crashed")
+    assert kinds(desk.study.events).count("Restarted") == 2
+    assert kinds(desk.study.events).count("Reported") == 2
+
+
+def test_a_fault_of_the_program_is_not_tried_again(desks: Desks) -> None:
+    desk = desks()
+    desk.next()
+    desk.conductor.crashed(0, TRACEBACK)
+    assert desk.state(0) == ("failed", "crashed")
+    assert desk.next().number == 1
 
 
 def test_a_grid_that_is_used_up_ends_the_search_and_says_so(desks: Desks) -> None:

@@ -35,7 +35,8 @@ def test_a_shipped_file_reads_back_equal_and_describes_itself(path: Path) -> Non
     assert space.name == path.stem
     text = describe(space)
     assert all(parameter.name in text for parameter in space.parameters)
-    assert space.rungs() and len(space.starting_points) >= 1
+    # A grid for a table wants every cell, and begins nowhere in particular.
+    assert path.stem.startswith("paper_") or (space.rungs() and len(space.starting_points) >= 1)
 
 
 def test_the_shipped_files_are_there() -> None:

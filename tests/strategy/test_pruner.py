@@ -1,18 +1,21 @@
-"""ASHA: a function of the reports it was given, in order."""
+"""Pruners: functions of the reports they were given, in order."""
 
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licap.errors import ConfigError
-from search.strategy import ASHA, Decision, NoPruner, TrialReport, build_pruner, replay
+from search.space import PrunerConfig
+from search.space.rungs import brackets
+from search.strategy import ASHA, Decision, Hyperband, Median, NoPruner, Pruner, TrialReport, build_pruner, replay
 
 STOP, CONTINUE = Decision.STOP, Decision.CONTINUE
 RUNGS = (3, 9, 27)
+NAMES = ("asha", "hyperband", "median", "none")
 DIRECTIONS = st.sampled_from(["max", "min"])
 REDUCTIONS = st.integers(2, 4)
 # Few different values, so that ties happen.
@@ -66,22 +69,6 @@ def test_a_trial_meets_a_rung_once() -> None:
 
 
 @given(log=logs(), reduction=REDUCTIONS, direction=DIRECTIONS)
-def test_a_replay_decides_as_the_first_time(log: list[TrialReport], reduction: int, direction: str) -> None:
-    pruner = asha(reduction, direction)
-    assert replay(pruner, log) == replay(asha(reduction, direction), log)
-    more = TrialReport(trial=100, budget=30, value=0.0)
-    rebuilt = asha(reduction, direction)
-    replay(rebuilt, log)
-    assert rebuilt.decide(more) is pruner.decide(more)
-
-
-@given(log=logs(), reduction=REDUCTIONS, direction=DIRECTIONS)
-def test_nobody_is_stopped_before_the_first_rung(log: list[TrialReport], reduction: int, direction: str) -> None:
-    decisions = replay(asha(reduction, direction), log)
-    assert all(d is CONTINUE for d, report in zip(decisions, log, strict=True) if report.budget < RUNGS[0])
-
-
-@given(log=logs(), reduction=REDUCTIONS, direction=DIRECTIONS)
 def test_the_best_so_far_is_never_stopped(log: list[TrialReport], reduction: int, direction: str) -> None:
     sign = 1.0 if direction == "max" else -1.0
     best = -math.inf
@@ -121,8 +108,95 @@ def test_without_a_pruner_every_trial_goes_on(log: list[TrialReport]) -> None:
     assert set(replay(NoPruner(), log)) <= {CONTINUE}
 
 
-def test_pruners_go_by_name() -> None:
-    assert isinstance(build_pruner("asha", RUNGS, 3, "max"), ASHA)
-    assert isinstance(build_pruner("none", (), 3, "max"), NoPruner)
-    with pytest.raises(ConfigError, match="unknown pruner 'asa'; did you mean asha"):
-        build_pruner("asa", RUNGS, 3, "max")
+def pruner(name: str, direction: str = "max") -> Pruner:
+    return build_pruner(PrunerConfig(name=name, reduction=2, startup=2), RUNGS, direction)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(log=logs(), direction=DIRECTIONS)
+def test_a_replay_decides_as_the_first_time(name: str, log: list[TrialReport], direction: str) -> None:
+    first, rebuilt = pruner(name, direction), pruner(name, direction)
+    assert replay(first, log) == replay(rebuilt, log)
+    more = [TrialReport(trial=100 + k, budget=30, value=0.0) for k in range(4)]
+    assert replay(rebuilt, more) == replay(first, more)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(log=logs(), direction=DIRECTIONS)
+def test_nobody_is_stopped_before_the_first_rung(name: str, log: list[TrialReport], direction: str) -> None:
+    decisions = replay(pruner(name, direction), log)
+    assert all(d is CONTINUE for d, report in zip(decisions, log, strict=True) if report.budget < RUNGS[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(log=logs(), direction=DIRECTIONS)
+def test_a_budget_that_is_reported_again_changes_nothing(name: str, log: list[TrialReport], direction: str) -> None:
+    # As after a kill, when a trial goes on from a checkpoint that lies behind its last report.
+    twice = [each for report in log for each in (report, report)]
+    plain, repeated = pruner(name, direction), pruner(name, direction)
+    assert replay(plain, log) == replay(repeated, twice)[::2]
+    more = [TrialReport(trial=100 + k, budget=30, value=0.0) for k in range(4)]
+    assert replay(repeated, more) == replay(plain, more)
+
+
+def test_each_pruner_has_a_name() -> None:
+    classes = {"asha": ASHA, "hyperband": Hyperband, "median": Median, "none": NoPruner}
+    assert {name: type(pruner(name)) for name in NAMES} == classes
+
+
+def test_median_stops_what_more_than_half_of_the_others_beat() -> None:
+    rule = Median(3, startup=4, direction="max")
+    values = at(3, 0.5, 0.1, 0.2, 0.6, 0.3, 0.45, 0.4, 0.4, math.nan)
+    #           too few others ^^^^   | 2 of 4 | 2 of 5 | 3 of 6: a tie | 3 of 7 | not finite
+    assert replay(rule, values) == [CONTINUE] * 8 + [STOP]
+    assert rule.decide(TrialReport(trial=20, budget=3, value=0.3)) is STOP, "5 of 9 are better"
+    assert Median(3, startup=4, direction="min").decide(TrialReport(trial=0, budget=3, value=9.0)) is CONTINUE
+
+
+def test_median_compares_only_what_has_come_as_far() -> None:
+    rule = Median(3, startup=1, direction="max")
+    replay(rule, at(3, 0.9, 0.9, 0.9))
+    assert rule.decide(TrialReport(trial=7, budget=5, value=0.1)) is CONTINUE, "nobody else is at 5"
+    assert rule.decide(TrialReport(trial=8, budget=5, value=0.05)) is STOP
+    assert rule.decide(TrialReport(trial=9, budget=4, value=0.0)) is CONTINUE, "nor at 4"
+
+
+def test_median_keeps_counting_what_it_stopped() -> None:
+    rule = Median(1, startup=2, direction="max")
+    values = [0.5, 0.6, 0.1, 0.2, 0.15]
+    assert replay(rule, at(1, *values)) == [CONTINUE, CONTINUE, STOP, STOP, STOP]
+    # Three that were stopped stand behind the two that are left: neither of these is among the worse half of all five.
+    later = [TrialReport(trial=trial, budget=budget, value=values[trial]) for budget in (2, 3, 4) for trial in (1, 0)]
+    assert replay(rule, later) == [CONTINUE] * 6
+
+
+@given(num_rungs=st.integers(0, 5), reduction=REDUCTIONS, trials=st.integers(1, 300))
+def test_brackets_are_dealt_out_evenly(num_rungs: int, reduction: int, trials: int) -> None:
+    kinds = range(num_rungs + 1)
+    shares = [math.ceil((num_rungs + 1) * reduction ** (num_rungs - k) / (num_rungs - k + 1)) for k in kinds]
+    dealt = list(islice(brackets(num_rungs, reduction), trials))
+    for kind, share in zip(kinds, shares, strict=True):
+        assert abs(dealt.count(kind) - trials * share / sum(shares)) < num_rungs + 1
+    period = list(islice(brackets(num_rungs, reduction), 2 * sum(shares)))
+    assert period[: sum(shares)] == period[sum(shares) :]
+    assert [period[: sum(shares)].count(kind) for kind in kinds] == shares
+
+
+def test_a_bracket_of_hyperband_skips_rungs_and_knows_its_own_trials_only() -> None:
+    rule = Hyperband(RUNGS[:2], reduction=2, direction="max")
+    numbers = {kind: [n for n in range(40) if rule.bracket(n) == kind] for kind in range(3)}
+    reports = [TrialReport(trial=n, budget=3, value=float(-n)) for n in range(40)]
+    stopped = {
+        report.trial for report, decision in zip(reports, replay(rule, reports), strict=True) if decision is STOP
+    }
+    assert stopped == set(numbers[0][1:]), "ever worse: the first of the bracket is the best"
+    second = [TrialReport(trial=n, budget=9, value=float(n)) for n in reversed(numbers[1])]
+    assert replay(rule, second) == [CONTINUE] + [STOP] * (len(second) - 1)
+    last = [TrialReport(trial=n, budget=27, value=math.nan) for n in numbers[2]]
+    assert set(replay(rule, last)) == {CONTINUE}, "the last bracket has no rung at all"
+
+
+def test_a_bracket_follows_from_the_number_whoever_reports_first() -> None:
+    forwards, backwards = (Hyperband(RUNGS, reduction=3, direction="max") for _ in range(2))
+    late = [backwards.bracket(number) for number in reversed(range(50))]
+    assert [forwards.bracket(number) for number in range(50)] == late[::-1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from licap.errors import StoreError
-from search.study import Decided, Ended, Proposed, Reported, Study, StudyEnded
+from search.study import Decided, Ended, Proposed, Reported, Restarted, Study, StudyEnded
 
 WRITER = """
 import sys
@@ -100,6 +100,8 @@ def test_a_trial_that_goes_on_from_a_checkpoint_has_one_report_per_budget(study:
     for event in [propose(0), *[report(0, budget, budget / 8) for budget in (1, 2, 3)], end(0, "interrupted")]:
         study.append(event)
     assert study.trials()[0].state == "interrupted"
+    study.append(Restarted(trial=0, reason="the search was cut off"))
+    assert study.trials()[0].state == "running"
     for budget in (2, 3, 4):
         study.append(report(0, budget, budget / 8))
     (trial,) = study.trials()
@@ -220,7 +222,7 @@ def test_a_record_cut_at_any_byte_keeps_its_whole_lines(tmp_path: Path, study: S
         (3, b"", r"record\.jsonl:3: damaged line"),
         (4, b'{"event":"promoted","time":1,"trial":0}', r"record\.jsonl:4: damaged line: unknown event 'promoted'"),
         (3, b'{"event":"study_ended","time":1,"reason":"","seconds":1}', r":4: damaged line: trial 0 was never propos"),
-        (1, b'{"format":"licap-study","version":2}', "record.jsonl:1: written by a newer version"),
+        (1, b'{"format":"licap-study","version":3}', "record.jsonl:1: written by a newer version"),
         (1, b'{"format":"other","version":1}', "record.jsonl:1: not the record of a study"),
     ],
 )

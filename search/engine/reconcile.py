@@ -1,0 +1,46 @@
+"""Brings the tracking store up to the record of a search that was cut off: it may have missed the end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import cast
+
+from licap.errors import ConfigError
+from search.engine.side import SideTracker
+from search.insight import curves_csv
+from search.space import SearchSpace
+from search.study import FINAL, Study, TrialRecord
+from search.tracking import State
+
+
+def reconcile(
+    study: Study, space: SearchSpace, tracker: SideTracker, origin: Mapping[str, object], *, stored: Collection[int]
+) -> None:
+    """Writes every recorded trial again whose run in the store has not come to its end; what is there is not repeated.
+
+    origin: tags of every run. stored: numbers of the trials whose runs have.
+    """
+    for trial in study.trials():
+        if trial.number not in stored:
+            _write(trial, space, tracker, origin)
+
+
+def _write(trial: TrialRecord, space: SearchSpace, tracker: SideTracker, origin: Mapping[str, object]) -> None:
+    artifacts = {"curves.csv": curves_csv(trial)}
+    try:
+        config = space.config_for(trial.values)
+    except ConfigError:
+        tracker.start_trial(trial.number, trial.values, {})
+    else:
+        artifacts["config.yaml"] = config.to_yaml()
+        tracker.start_trial(trial.number, config.flat(), {**origin, "fold": config.fold, "seed": config.seed})
+    for report in trial.reports:
+        tracker.log(trial.number, report.budget, report.metrics)
+    tags: dict[str, object] = {"stage": trial.reports[-1].stage if trial.reports else ""}
+    if trial.failure is not None:
+        tags |= {"failure": trial.failure, "message": trial.message}
+    if trial.notes:
+        tags["notes"] = "; ".join(trial.notes)
+    # A trial that goes on is reopened by the conductor; until then it is cut off.
+    state = trial.state if trial.state in FINAL else "interrupted"
+    tracker.end_trial(trial.number, cast(State, state), tags, artifacts)
