@@ -4,7 +4,8 @@
 
 No training: four numbers in [0, 1], a trial fails wherever the first one is above 0.5, else its value is minus the
 squared distance to an optimum, which lies well inside the good half, just below the border, or beyond it. A trial
-learns over 27 epochs; with ASHA, which stops the worse two thirds at epochs 3 and 9, most trials end without a final value.
+learns over 27 epochs; with ASHA, which stops the worse two thirds at epochs 3 and 9, most trials end without a
+final value.
 
 Failures are told in three ways: not at all (what Optuna's samplers make of FAIL), as a complete trial with the worst
 value seen so far, and as `Proposer` shows them (last of all; the same as a violated constraint). Prints the share of
