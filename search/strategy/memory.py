@@ -8,7 +8,8 @@ trials ended: whoever is told a recorded history sees the same.
 Optuna's samplers pass over failed trials, and so go on proposing the region where trials fail. A trial whose failure
 says something of its values is shown in the worst place that the sampler knows: to TPE as a pruned trial that never
 reported, which ranks behind all others; to CMA-ES and Gaussian processes, which know complete trials only, as one with
-the worst value that was seen.
+the worst value that was seen. A Gaussian process first needs `startup` values of its own: fitted to failures and two or
+three values it does worse than chance (`python -m benchmarks.failures`).
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ BEST, LAST = 50, 250
 class Memory(InMemoryStorage):  # type: ignore[misc]  # optuna is not followed by mypy
     """Keeps all trials as they were told, and shows a sampler its window of them."""
 
-    def __init__(self, *, sign: float, complete_only: bool) -> None:
-        """sign: 1 where smaller values are better, else -1. complete_only: for samplers that know no pruned trials."""
+    def __init__(self, *, sign: float, complete_only: bool, values_first: int) -> None:
+        """sign: 1 where smaller values are better, else -1. complete_only: for samplers that know no pruned trials;
+        values_first: how many complete trials there must be before these see a failure."""
         super().__init__()
-        self._sign, self._complete_only = sign, complete_only
+        self._sign, self._complete_only, self._values_first = sign, complete_only, values_first
+        self._complete = 0
         self._running: dict[int, int] = {}
         self._last: deque[FrozenTrial] = deque(maxlen=LAST)
         self._best: list[tuple[tuple[float, ...], FrozenTrial]] = []
-        self._worst: float | None = None
+        self._worst = -math.inf
 
     def begin(self, number: int, trial_id: int) -> None:
         """From here on the trial is shown as running."""
@@ -46,7 +49,8 @@ class Memory(InMemoryStorage):  # type: ignore[misc]  # optuna is not followed b
         self._running.pop(trial.number)
         if trial.state == TrialState.COMPLETE:
             loss = self._sign * trial.value
-            self._worst = loss if self._worst is None else max(self._worst, loss)
+            self._complete += 1
+            self._worst = max(self._worst, loss)
             self._remember(trial, (0, loss))
         elif trial.state == TrialState.PRUNED and not self._complete_only:
             self._remember(trial, _pruned_rank(trial, self._sign))
@@ -77,13 +81,13 @@ class Memory(InMemoryStorage):  # type: ignore[misc]  # optuna is not followed b
         return [found[number] for number in sorted(found)]
 
     def _as_worst(self, trial: FrozenTrial) -> FrozenTrial | None:
-        """A failed trial in the worst place; None as long as no value is known that could stand in."""
+        """A failed trial in the worst place; None as long as there are too few values for one to stand in."""
         shown = copy.copy(trial)
         shown.intermediate_values = {}
         if not self._complete_only:
             shown.state = TrialState.PRUNED
             return shown
-        if self._worst is None:
+        if self._complete < self._values_first:
             return None
         shown.state, shown.values = TrialState.COMPLETE, [self._sign * self._worst]
         return shown

@@ -33,7 +33,11 @@ class Sampled(Source):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._parameters = tuple(parameters)
         self._startup, self._seed, self._kind = sampler.startup, seed, SAMPLERS[sampler.name]
-        self._memory = Memory(sign=1.0 if direction == "min" else -1.0, complete_only=self._kind.complete_only)
+        self._memory = Memory(
+            sign=1.0 if direction == "min" else -1.0,
+            complete_only=self._kind.complete_only,
+            values_first=self._startup if self._kind.values_first else 1,
+        )
         self._study = optuna.create_study(
             storage=self._memory, direction={"max": "maximize", "min": "minimize"}[direction]
         )

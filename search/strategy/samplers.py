@@ -135,12 +135,14 @@ class _Gp(optuna.samplers.GPSampler):  # type: ignore[misc]
 class Kind:
     """A sampler. build: from parameters, random proposals before it takes over, and a seed.
 
-    complete_only: whether it passes over pruned trials. leaves_traces: whether it keeps something with the trials that
+    complete_only: whether it passes over pruned trials. values_first: whether it sees no failure before there are as
+    many complete trials as it needs to take over. leaves_traces: whether it keeps something with the trials that
     it proposes, which a recalled trial must get too.
     """
 
     build: Callable[[Sequence[Parameter], int, int], Any]
     complete_only: bool = False
+    values_first: bool = False
     leaves_traces: bool = False
 
 
@@ -148,5 +150,5 @@ SAMPLERS: Mapping[str, Kind] = {
     "tpe": Kind(build=_Tpe),
     "random": Kind(build=_Random),
     "cmaes": Kind(build=_Cmaes, complete_only=True, leaves_traces=True),
-    "gp": Kind(build=_Gp, complete_only=True),
+    "gp": Kind(build=_Gp, complete_only=True, values_first=True),
 }

@@ -24,10 +24,10 @@ def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def remembered(
-    values: Sequence[float | str], *, sign: float = -1.0, complete_only: bool = False
+    values: Sequence[float | str], *, sign: float = -1.0, complete_only: bool = False, values_first: int = 1
 ) -> tuple[Memory, optuna.Study]:
     """A memory of trials that ended in order: complete with a value, `pruned`, `failed` or `befallen`."""
-    kept = Memory(sign=sign, complete_only=complete_only)
+    kept = Memory(sign=sign, complete_only=complete_only, values_first=values_first)
     study = optuna.create_study(storage=kept, direction="maximize" if sign < 0 else "minimize")
     for value in values:
         trial = study.ask({"x": FloatDistribution(0, 1)})
@@ -91,6 +91,13 @@ def test_samplers_of_complete_trials_see_a_failure_with_the_worst_value(sign: fl
         (3, -sign * 0.25),
         (4, -sign * 0.75),
     ]
+
+
+def test_a_sampler_that_needs_values_sees_no_failure_before_it_has_them() -> None:
+    kept, study = remembered(["failed", 0.5, "failed"], complete_only=True, values_first=2)
+    assert numbers(shown(kept)) == [1]
+    kept.end(told(kept, study, 0.25), speaks=True)
+    assert [(trial.number, trial.value) for trial in shown(kept)] == [(0, 0.25), (1, 0.5), (2, 0.25), (3, 0.25)]
 
 
 def told(kept: Memory, study: optuna.Study, value: float) -> FrozenTrial:
