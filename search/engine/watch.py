@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,10 +17,10 @@ from rich.text import Text
 
 from licap.fields import Scalar
 from licap.trial import Report
-from search.insight import leaderboard
+from search.engine.progress import Progress
 from search.insight.render import short_names
 from search.space import SearchSpace
-from search.study import FINAL, STATES, TrialRecord
+from search.study import STATES, TrialRecord
 
 _ROWS = 12
 _BAR = 16
@@ -46,62 +45,6 @@ class Watch(Protocol):
         """What a resumed study has already; nothing for a new one."""
 
 
-class Progress:
-    """The numbers behind both displays: how many trials ended, the best so far, the time left."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self.began = time.monotonic()
-        self.done: dict[str, int] = {}
-        self.best: tuple[float, int] | None = None
-        self._first_end: float | None = None
-
-    def end(self, number: int, state: str, value: float | None, ranked: bool) -> None:
-        """Counts an ended trial."""
-        if self._first_end is None:
-            self._first_end = time.monotonic()
-        self.done[state] = self.done.get(state, 0) + 1
-        if ranked and value is not None and (self.best is None or self.space.metric.better(value, self.best[0])):
-            self.best = (value, number)
-
-    def take_over(self, trials: Sequence[TrialRecord]) -> None:
-        """Counts the trials of a resumed study that have come to their own end."""
-        for trial in trials:
-            if trial.state in FINAL:
-                self.done[trial.state] = self.done.get(trial.state, 0) + 1
-        board = leaderboard(trials, self.space).ranked
-        if board and board[0].value is not None:
-            self.best = (board[0].value, board[0].trial)
-
-    def line(self) -> str:
-        """One line: trials, best so far, time used and left."""
-        ended = sum(self.done.values())
-        used = time.monotonic() - self.began
-        parts = [f"{ended}/{self.space.trials} trials"]
-        parts += [f"{count} {state}" for state, count in sorted(self.done.items())]
-        if self.best is not None:
-            parts.append(f"best {self.space.metric.label} {self.best[0]:.4f} (trial {self.best[1]})")
-        parts.append(f"{duration(used)} used")
-        left = self._left(ended, used)
-        if left is not None and "interrupted" not in self.done:
-            parts.append(f"about {duration(left)} left")
-        return " · ".join(parts)
-
-    def _left(self, ended: int, used: float) -> float | None:
-        """Seconds, from the pace since the first end: what came before is mostly the start of workers."""
-        budget = self.space.time_budget_s
-        left = None
-        if ended >= self.space.trials:
-            return None
-        if ended > 1 and self._first_end is not None:
-            pace = (time.monotonic() - self._first_end) / (ended - 1)
-            left = pace * max(0, self.space.trials - ended)
-        if budget is not None:
-            rest = max(0.0, budget - used)
-            left = rest if left is None else min(left, rest)
-        return left
-
-
 class LineWatch:
     """A line on stderr for each trial that ends. A stderr that nobody reads any more stops nothing."""
 
@@ -109,7 +52,7 @@ class LineWatch:
         self._progress = Progress(space)
 
     def __enter__(self) -> LineWatch:
-        self._progress.began = time.monotonic()
+        self._progress.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,9 +60,11 @@ class LineWatch:
 
     def started(self, number: int, values: Mapping[str, Scalar]) -> None:
         """Silent: the end says all."""
+        self._progress.start(number)
 
     def reported(self, number: int, report: Report, value: float) -> None:
         """Silent: one line an epoch would drown the rest."""
+        self._progress.report(number, report.budget)
 
     def ended(self, number: int, state: str, value: float | None, message: str, *, ranked: bool) -> None:
         """Says how the trial ended and how far the search is."""
@@ -162,7 +107,7 @@ class LiveTable:
         self._live = Live(get_renderable=self._render, console=console or Console(stderr=True), refresh_per_second=4)
 
     def __enter__(self) -> LiveTable:
-        self._progress.began = time.monotonic()
+        self._progress.begin()
         self._live.start()
         return self
 
@@ -176,11 +121,13 @@ class LiveTable:
         """Adds a row."""
         words = ", ".join(f"{self._names[name]}={_short(value)}" for name, value in values.items())
         self._rows[number] = _Row(words)
+        self._progress.start(number)
 
     def reported(self, number: int, report: Report, value: float) -> None:
         """Renews a row."""
         row = self._rows[number]
         row.state, row.budget, row.value = report.stage, report.budget, value
+        self._progress.report(number, report.budget)
 
     def ended(self, number: int, state: str, value: float | None, message: str, *, ranked: bool) -> None:
         """Closes a row and puts it below those that run."""
@@ -224,16 +171,6 @@ class LiveTable:
 def watch_for(space: SearchSpace) -> LiveTable | LineWatch:
     """The live table where stderr is a terminal, lines elsewhere."""
     return LiveTable(space) if sys.stderr.isatty() else LineWatch(space)
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _short(value: Scalar) -> str:

@@ -51,12 +51,14 @@ def test_best_so_far_is_by_the_direction_of_the_metric_among_ranked_trials(
 ) -> None:
     with LineWatch(space(metric)) as watch:
         for number, (value, ranked) in enumerate([(0.5, True), (0.7, True), (0.1, False), (0.9, False)]):
+            watch.started(number, {})
             watch.ended(number, "complete", value, "", ranked=ranked)
     assert f"(trial {best})" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_message_takes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with LineWatch(space()) as watch:
+        watch.started(0, {})
         watch.ended(0, "failed", None, "first\nsecond", ranked=False)
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -66,6 +68,7 @@ def test_a_stderr_that_is_closed_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
     with LineWatch(space()) as watch:
-        watch.ended(0, "complete", 0.5, "", ranked=True)
-        watch.ended(1, "complete", 0.6, "", ranked=True)
+        for number, value in enumerate([0.5, 0.6]):
+            watch.started(number, {})
+            watch.ended(number, "complete", value, "", ranked=True)
     assert closed.closed
