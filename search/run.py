@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from licap.console import exit_status, say, tell
+from licap.console import check_once, exit_status, say, tell
 from licap.errors import ConfigError, StoreError
 from search.space import SearchSpace, describe
 from search.study import DEFAULT_ROOT, Study
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         space = load_space(options)
         if options.dry_run:
             say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
+            tell_outlook(space, options)
         else:
             status.code = search(space, options)
     return status.code
@@ -69,13 +70,31 @@ def load_space(options: argparse.Namespace) -> SearchSpace:
 
 
 def overrides(options: argparse.Namespace) -> list[str]:
-    """`--trials 5` is `--set trials=5`: one way of overriding, several spellings."""
-    words = list(options.set)
-    for key in ("trials", "time_budget", "max_concurrent", "seed"):
+    """`--trials 5` is `--set trials=5`: one way of overriding, several spellings. Raises: ConfigError."""
+    spellings = {}
+    for key in ("study", "trials", "time_budget", "max_concurrent", "seed"):
         value = getattr(options, key)
         if value is not None:
-            words.append(f"{key}={value}")
-    return words
+            name = "name" if key == "study" else key
+            spellings[f"{name}={value}"] = f"--{key.replace('_', '-')} {value}"
+    check_once([*options.set, *spellings], spellings)
+    return [*options.set, *(word for word in spellings if not word.startswith("name="))]
+
+
+def tell_outlook(space: SearchSpace, options: argparse.Namespace) -> None:
+    """Says what the search would be called where its name is taken, and what would keep it from starting."""
+    from search.engine.outlook import outlook
+
+    lines = outlook(
+        space,
+        root=options.root,
+        study_name=options.study,
+        tracking=options.tracking_uri,
+        ray_address=options.ray_address,
+        resume=options.resume,
+    )
+    for line in lines:
+        tell(line)
 
 
 def search(space: SearchSpace, options: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from licap.errors import ConfigError
@@ -39,8 +41,26 @@ def test_workers_that_all_died_are_no_fault_of_the_user() -> None:
     assert exit_code(ended(("failed", "crashed"), ("failed", "crashed"))) == 1
 
 
-def test_options_are_spellings_of_set_and_come_after_it() -> None:
-    options = build_parser().parse_args(
-        ["--space", "a.yaml", "--set", "trials=3", "--trials", "5", "--time-budget", "2h"]
-    )
-    assert overrides(options) == ["trials=3", "trials=5", "time_budget=2h"]
+def words(*given: str) -> list[str]:
+    """The overrides of a command line."""
+    return overrides(build_parser().parse_args(["--space", "a.yaml", *given]))
+
+
+def test_options_are_spellings_of_set() -> None:
+    given = words("--set", "pretrain.lr=1e-3", "--trials", "5", "--time-budget", "2h", "--study", "mine")
+    assert given == ["pretrain.lr=1e-3", "trials=5", "time_budget=2h"]
+    assert words("--set", "trials=5", "--trials", "5") == ["trials=5", "trials=5"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--trials", "2", "--set", "trials=3"], "--set trials=3 and --trials 2: two values for trials"),
+        (["--set", "trials=3", "--set", "trials = 4"], "--set trials=3 and --set trials = 4: two values for trials"),
+        (["--time-budget", "2h", "--set", "time_budget=1h"], "--set time_budget=1h and --time-budget 2h: two values"),
+        (["--study", "a", "--set", "name=b"], "--set name=b and --study a: two values for name"),
+    ],
+)
+def test_two_values_for_one_setting_are_refused(given: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        words(*given)

@@ -12,17 +12,17 @@ from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError, StoreError
-from licap.files import write_file_atomically
 from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
 from search.engine.messages import Interruption
+from search.engine.outlook import other_name
 from search.engine.past import Past, recall
 from search.engine.reconcile import reconcile
 from search.engine.resources import Machine, check_resources, num_slots, this_machine
 from search.engine.side import SideTracker
 from search.engine.watch import watch_for
-from search.insight import best_config, leaderboard, render_csv, render_text, study_plots
+from search.insight import best_config, leaderboard, render_text, summary_files, write_summary
 from search.space import SearchSpace, check_same
 from search.strategy import Proposer, Pruner, build_pruner
 from search.study import FINAL, Study, TrialRecord
@@ -69,7 +69,7 @@ def run_search(
             progress(f"study {done.study}: all {len(done.trials)} trials are there already; nothing is left to do")
             return done
     else:
-        Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
+        _announce(space, root, study_name, progress)
     preflight(uri)
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
@@ -140,6 +140,14 @@ def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataCo
             problems.setdefault(str(error), f"{space.source}: at {words}: {error}")
     if problems:
         raise ConfigError(problems.values())
+
+
+def _announce(space: SearchSpace, root: Path, study_name: str | None, progress: Callable[[str], None]) -> None:
+    """Says the name of a new study where it is not the space's. Raises: StoreError for a name that cannot be had."""
+    if study_name is None:
+        for line in other_name(root, space.name):
+            progress(line)
+    Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
 
 
 def _nothing_left(space: SearchSpace, root: Path, name: str, uri: str) -> SearchOutcome | None:
@@ -217,14 +225,11 @@ def size_of(dataset: Dataset) -> int:
 
 def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, folder: Path) -> None:
     board = leaderboard(outcome.trials, space)
-    files: dict[str, str | bytes] = {"leaderboard.csv": render_csv(board)}
-    plots = study_plots(outcome.trials, space, study=outcome.study)
-    files |= {f"plots/{name}": picture for name, picture in plots.items()}
+    files = summary_files(outcome.trials, space, study=outcome.study)
     artifacts = files | {"leaderboard.txt": render_text(board)}
     metrics: Mapping[str, float] = {}
     if board.ranked:
         artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
         metrics = board.ranked[0].metrics
     tracker.finish(metrics, artifacts, state="interrupted" if outcome.stop_reason == "interrupted" else "complete")
-    for name, content in files.items():
-        write_file_atomically(folder / name, content)
+    write_summary(folder, files)

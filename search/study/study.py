@@ -3,8 +3,8 @@
     ROOT/studies/NAME/
       space.yaml       the resolved space
       record.jsonl     every proposal, report, decision and end, appended before it is acted on
-      leaderboard.csv  all trials and values, once the search has ended
-      plots/           pictures of them (see `search.insight.plots`)
+      leaderboard.csv  all trials and values, once the search has ended or been summed up
+      plots/           pictures of them (see `search.insight.summary`)
       checkpoints/     where running and interrupted trials go on, a file each
       lock             who writes
 

@@ -68,6 +68,22 @@ def test_a_dry_run_trains_and_writes_nothing(workplace: Workplace) -> None:
     assert [path.name for path in workplace.folder.iterdir()] == ["small.yaml"]
 
 
+def test_a_dry_run_tells_what_is_missing_and_is_no_error(workplace: Workplace) -> None:
+    for shape in ((), ("--json",)):
+        done = workplace.run(
+            "search/run.py", "--space", "small.yaml", "--dry-run", "--set", "data.path=data/fb15k", *shape
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == "warning: data.path: data/fb15k does not exist; the search will refuse to start\n"
+
+
+def test_a_taken_name_is_the_first_thing_said(workplace: Workplace) -> None:
+    (workplace.folder / "mlruns" / "studies" / "small").mkdir(parents=True)
+    done = workplace.run("search/run.py", "--space", "small.yaml", "--set", "data.path=absent")
+    assert done.returncode == 2
+    assert done.stderr.startswith("study small exists; this one is small-2")
+
+
 def test_a_server_that_does_not_speak_mlflow_is_named(workplace: Workplace) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))

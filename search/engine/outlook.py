@@ -1,0 +1,82 @@
+"""What would keep a search from starting, and what it would be called: seen without training or loading anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from licap.errors import LicapError
+from licap.fields import Scalar
+from search.engine.resources import check_resources, this_machine
+from search.space import SearchSpace, check_same
+from search.study import Study
+from search.tracking import preflight, tracking_uri
+
+# Where data are read from, and for which `data.features`; empty: for all.
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "data.path": (),
+    "data.struct_file": ("struct", "concat", "both"),
+    "data.semantic_file": ("semantic", "concat", "both"),
+}
+
+
+def outlook(
+    space: SearchSpace,
+    *,
+    root: Path,
+    study_name: str | None,
+    tracking: str | None,
+    ray_address: str | None,
+    resume: bool = False,
+) -> Iterator[str]:
+    """Sentences for people, one each: a name that is taken, then every reason not to start. Options as `run_search`."""
+    if resume:
+        yield from _refusals(
+            lambda: check_same(SearchSpace.load(Study.open(root, study_name or space.name).space_path), space)
+        )
+    elif study_name is None:
+        yield from other_name(root, space.name)
+    else:
+        yield from _refusals(lambda: Study.check_new(root, study_name))
+    yield from missing_files(space)
+    if ray_address is None:
+        yield from _refusals(
+            lambda: check_resources(space, [this_machine(look_for_gpus=space.resources.gpus > 0)], where="this machine")
+        )
+    yield from _refusals(lambda: preflight(tracking_uri(root, tracking)))
+
+
+def other_name(root: Path, stem: str) -> Iterator[str]:
+    """Says what a search without a name of its own is called, where the space's name is taken."""
+    name = Study.free_name(root, stem)
+    if name != stem:
+        yield (
+            f"study {stem} exists; this one is {name} (--resume would go on with {stem}; search/export.py without a name "
+            "takes the latest)"
+        )
+
+
+def missing_files(space: SearchSpace) -> Iterator[str]:
+    """A warning for each file or folder that some trial would read and that is not there."""
+    for key, features in _PATHS.items():
+        at_once = not features or space.base["data.features"] in features
+        if not at_once and not set(features) & set(_tried(space, "data.features")):
+            continue
+        for path in _tried(space, key):
+            if isinstance(path, str) and not Path(path).exists():
+                refused = at_once and path == space.base[key]
+                what = "the search will refuse to start" if refused else "trials that read it will fail"
+                yield f"warning: {key}: {path} does not exist; {what}"
+
+
+def _tried(space: SearchSpace, key: str) -> tuple[Scalar, ...]:
+    """The values that trials may have."""
+    choices = [parameter.choices for parameter in space.parameters if parameter.name == key]
+    return choices[0] if choices else (space.base[key],)
+
+
+def _refusals(check: Callable[[], object]) -> Iterator[str]:
+    try:
+        check()
+    except LicapError as error:
+        yield from (f"warning: the search will refuse to start: {line}" for line in str(error).splitlines())
