@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, construct, nearest, parse_all, specs_of
+from licap.fields import Scalar, construct, nearest_key, parse_all, specs_of
 from licap.metrics import METRICS, Metric, metric
 from licap.presets import preset_values
 from licap.yaml_file import Path_, YamlDocument
@@ -19,7 +20,7 @@ from search.space.findings import OVERRIDE, Findings
 from search.space.grid import grid_size
 from search.space.model_parameters import check_model_parameters
 from search.space.notes import Counts, notes_on
-from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides
+from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides, file_keys
 from search.space.parameter import Parameter, shown
 from search.space.rungs import STAGE_LENGTHS, budgets, stage_length
 from search.space.settings import MAX_STUDY_NAME, USUAL_TRIALS, SpaceSettings, is_study_name, seconds, study_name_of
@@ -32,6 +33,7 @@ _DURATIONS = ("time_budget", "checkpoint_every")
 
 def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> SearchSpace:
     """Reads and checks everything. stem: the study's name where the file gives none. Raises: ConfigError."""
+    _refuse_trial_config(document)
     given = apply_overrides(document, overrides)
     findings = given.findings
     settings = _read_settings(given.data, findings)
@@ -74,6 +76,17 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
     )
 
 
+def _refuse_trial_config(document: YamlDocument) -> None:
+    """One line for a config of a single trial, instead of one for each of its keys. Raises: ConfigError."""
+    there = {str(key).split(".")[0] for key in document.data}
+    of_trials = {name.split(".")[0] for name in specs_of(TrialConfig)}
+    if there & (of_trials - {"seed"}) and not there & (set(file_keys()) - {"seed", "preset"}):
+        raise ConfigError(
+            f"{document.source}: this is the config of one trial, not a space file. "
+            f"Run it with `licap run {shlex.quote(document.source)}`."
+        )
+
+
 def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings:
     flat: dict[str, object] = {}
     groups = dict.fromkeys(name.split(".")[0] for name in specs_of(SpaceSettings) if "." in name)
@@ -103,7 +116,7 @@ def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings
 def _unknown_key(key: str, valid: Sequence[str]) -> str:
     if key in specs_of(TrialConfig) or key.split(".")[0] in {name.split(".")[0] for name in specs_of(TrialConfig)}:
         return "belongs to the trial config. Put it under config to fix it, or under search to search it"
-    return f"unknown key{nearest(key, valid) or '; valid here: ' + ', '.join(valid)}"
+    return f"unknown key{nearest_key(key, valid) or '; valid here: ' + ', '.join(valid)}"
 
 
 def _group(key: str, value: object, findings: Findings) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from licap.config import TrialConfig
 from licap.errors import ConfigError
 from search.space import SearchSpace
 
@@ -314,3 +315,16 @@ def test_options_of_several_models_need_their_conditions(read: Any) -> None:
     assert "downstream.gcn.hidden: would also be searched for geni" in hidden
     space = read(text.replace("high: 4}", "high: 4, when: {downstream.model: geni}}").replace("[geni, gcn]}}", "gcn}}"))
     assert len(space.parameters) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [TrialConfig().to_yaml(), "pretrain.lr: 0.1\npretrain.unknown: 3\n", "preset: published\nseed: 1\nfold: 0\n"],
+    ids=["an exported one", "one with a mistake", "one with a preset"],
+)
+def test_the_config_of_a_trial_is_told_where_it_belongs_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SearchSpace.from_text(text, source="my best.yaml")
+    assert str(caught.value) == (
+        "my best.yaml: this is the config of one trial, not a space file. Run it with `licap run 'my best.yaml'`."
+    )
