@@ -44,7 +44,7 @@ def summary_text(study: Study, space: SearchSpace) -> str:
     if owner is not None:
         lines.append(f"the study is still being run by {owner}: a later summary may show more")
     elif any(row.state == "running" for row in board):
-        lines.append("the search was killed: what it was running then stays running here")
+        lines.append(f"the search was killed: search/run.py --resume --study {study.name} goes on with it")
     return "\n".join(lines)
 
 

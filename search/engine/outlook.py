@@ -51,8 +51,8 @@ def other_name(root: Path, stem: str) -> Iterator[str]:
     name = Study.free_name(root, stem)
     if name != stem:
         yield (
-            f"study {stem} exists; this one is {name} (--resume would go on with {stem}; search/export.py without a name "
-            "takes the latest)"
+            f"study {stem} exists; this one is {name} (--resume would go on with {stem}; "
+            "search/export.py without a name takes the latest)"
         )
 
 

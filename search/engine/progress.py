@@ -18,8 +18,8 @@ from search.study import FINAL, TrialRecord
 class _Course:
     """A trial: epochs run, budget reached, and the stretch in which its pace was measured.
 
-    since, at: time and epochs at the beginning of that stretch; since is None until it begins, and `at` then counts from
-    where the trial was taken up. until: time of the last report.
+    since, at: time and epochs at the beginning of that stretch; before it begins since is None, and `at` says where the
+    trial was taken up. until: time of the last report.
     """
 
     epochs: int = 0

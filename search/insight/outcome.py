@@ -28,7 +28,7 @@ def outcome_text(
     board = leaderboard(trials, space)
     lines = [render_text(board, terminal_width()), "", f"study {study}: {board.counts()}"]
     if stop_reason is not None:
-        lines.append(f"stopped before its end: {stop_reason}")
+        lines.append(f"stopped before its end: {stop_reason} (the same command with --resume --study {study} goes on)")
     if board.ranked:
         best = board.ranked[0]
         lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")

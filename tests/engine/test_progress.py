@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from search.engine.progress import Progress
 from search.space import SearchSpace
+from search.study import Reported, TrialRecord
 
 SPACE = """\
 config:
@@ -112,3 +114,46 @@ def test_an_epoch_that_a_jump_leaves_out_is_not_waited_for() -> None:
         progress.report(0, 40 + epoch)
     assert progress.seconds_left() == pytest.approx(2.0 * 50)
     assert re.search(r"0/1 trials · 10 s used · about 1 min 40 s left$", progress.line())
+
+
+def stretch(progress: Progress, now: list[float], seconds: float, *budgets: int) -> None:
+    """Reports of trial 0 in a bundle, some seconds later."""
+    now[0] += seconds
+    for budget in budgets:
+        progress.report(0, budget)
+
+
+def taken_up(state: str, epochs: int) -> TrialRecord:
+    """A trial of a resumed study."""
+    reports = tuple(
+        Reported(trial=0, stage="pretrain", epoch=budget - 1, budget=budget, metrics={"val.spearman": 0.5})
+        for budget in range(1, epochs + 1)
+    )
+    return TrialRecord(number=0, values={}, starting_point=False, state=state, reports=reports)
+
+
+def test_a_resumed_study_counts_what_it_has_and_expects_what_is_left() -> None:
+    now = [0.0]
+    progress = Progress(SearchSpace.from_text(SPACE, source="s.yaml", overrides=["trials=2"]), clock=lambda: now[0])
+    done = dataclasses.replace(taken_up("complete", 100), number=1)
+    progress.take_over([taken_up("interrupted", 60), done])
+    assert progress.line().startswith("1/2 trials · 1 complete · best Spearman 0.5000 (trial 1)")
+    assert progress.seconds_left() is None
+    progress.start(0)
+    stretch(progress, now, 40.0, *range(61, 66))
+    assert progress.seconds_left() is None, "the first stretch holds the start of the worker"
+    stretch(progress, now, 10.0, *range(66, 71))
+    assert progress.seconds_left() == pytest.approx(2.0 * 30)
+    progress.end(0, "complete", 0.75, ranked=True)
+    assert progress.seconds_left() is None and "best Spearman 0.7500 (trial 0)" in progress.line()
+
+
+def test_a_trial_whose_worker_died_keeps_its_epochs() -> None:
+    now = [0.0]
+    progress = Progress(SearchSpace.from_text(SPACE, source="s.yaml", overrides=["trials=1"]), clock=lambda: now[0])
+    progress.start(0)
+    stretch(progress, now, 40.0, *range(1, 51))
+    progress.start(0)
+    stretch(progress, now, 90.0, *range(51, 56))
+    stretch(progress, now, 10.0, *range(56, 61))
+    assert progress.seconds_left() == pytest.approx(2.0 * 40)

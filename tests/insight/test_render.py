@@ -107,9 +107,11 @@ def test_trial_numbers_are_shortened_to_ranges(numbers: list[int], text: str) ->
     assert trials_text(numbers) == text
 
 
-def words(show: Callable[..., str], trials: list[TrialRecord], space: SearchSpace, root: str) -> str:
+def words(
+    show: Callable[..., str], trials: list[TrialRecord], space: SearchSpace, root: str, stop_reason: str | None = None
+) -> str:
     uri = f"sqlite:///{Path(root).absolute() / 'mlflow.db'}"
-    return show(trials, space, study="small-2", root=Path(root), tracking_uri=uri, stop_reason=None)
+    return show(trials, space, study="small-2", root=Path(root), tracking_uri=uri, stop_reason=stop_reason)
 
 
 def test_the_end_of_a_search_names_the_two_next_commands(space: SearchSpace, trials: list[TrialRecord]) -> None:
@@ -120,6 +122,11 @@ def test_the_end_of_a_search_names_the_two_next_commands(space: SearchSpace, tri
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in text
     assert text.endswith("python search/export.py small-2")
     assert words(outcome_text, trials, space, "my runs").endswith("export.py small-2 --root 'my runs'")
+
+
+def test_a_search_that_was_stopped_says_how_to_go_on(space: SearchSpace, trials: list[TrialRecord]) -> None:
+    text = words(outcome_text, trials, space, "mlruns", "interrupted")
+    assert "stopped before its end: interrupted (the same command with --resume --study small-2 goes on)" in text
 
 
 def test_a_search_without_a_complete_trial_offers_no_export(space: SearchSpace, trials: list[TrialRecord]) -> None:
