@@ -39,7 +39,7 @@ SEARCH_LAYERS = (
     ("study", "strategy", "tracking"),
     ("insight",),
     ("engine",),
-    ("run", "export", "compare", "summarize"),
+    ("run", "export", "compare", "summarize", "replay"),
 )
 LIBRARY_ROOMS = {
     "ray": ("search/engine/",),

@@ -12,6 +12,7 @@ import pytest
 import licap.cli
 import search.compare
 import search.export
+import search.replay
 import search.run
 import search.summarize
 from licap.yaml_file import parse_yaml
@@ -24,6 +25,7 @@ PARSERS = {
     ("python", "search/export.py"): search.export.build_parser,
     ("python", "search/compare.py"): search.compare.build_parser,
     ("python", "search/summarize.py"): search.summarize.build_parser,
+    ("python", "search/replay.py"): search.replay.build_parser,
 }
 
 

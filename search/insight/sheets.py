@@ -1,0 +1,58 @@
+"""A titled table of words with notes, as plain text and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from search.insight.render import Column, table_lines
+from search.insight.tables import markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """title: how to read it, in sentences. heads: of the columns; the first holds names, the others figures."""
+
+    title: tuple[str, ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def sheet_text(sheet: Sheet) -> str:
+    """Columns side by side, notes below."""
+    cells = list(zip(*sheet.rows, strict=True)) or [()] * len(sheet.heads)
+    columns = [Column(head, cells[place], left=place == 0) for place, head in enumerate(sheet.heads)]
+    blocks = [
+        "\n".join(sheet.title),
+        "\n".join(table_lines(columns)),
+        "\n".join(f"Note: {note}" for note in sheet.notes),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """A table, notes as a list below."""
+    rule = f"| --- |{' ---: |' * (len(sheet.heads) - 1)}"
+    lines = [_line(sheet.heads), rule, *map(_line, sheet.rows)]
+    blocks = [
+        " ".join(map(markdown, sheet.title)),
+        "\n".join(lines),
+        "\n".join(f"- {markdown(n)}" for n in sheet.notes),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV in full precision; None is an empty cell, infinity is `inf`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(markdown, cells))} |"
