@@ -86,36 +86,43 @@ class _DotAttention(torch.autograd.Function):
     ) -> Tensor:
         q, k, v, gain, shift = (each.contiguous() for each in (q, k, v, gain, shift))
         key = q.new_empty(0) if key is None else key.contiguous()
-        out, lse = torch.empty_like(v), q.new_empty(q.shape[:2])
-        run(_dot().dot_forward, edges.by_dst, *q.shape[1:], *_flat(q, k, v, gain, shift, key, out, lse))
-        ctx.save_for_backward(q, k, v, gain, shift, key, out, lse)
+        out, lse, pulled = torch.empty_like(v), q.new_empty(q.shape[:2]), _room(q, q.shape[2] == 1, 2)
+        run(_dot().dot_forward, edges.by_dst, *q.shape[1:], *_flat(q, k, v, gain, shift, key, out, lse, pulled))
+        ctx.save_for_backward(q, k, v, gain, shift, key, out, lse, pulled)
         ctx.edges = edges
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, out, lse = ctx.saved_tensors
-        q, k, v, gain, shift, key = inputs
+        q, k, v, gain, shift, key, out, lse, pulled = ctx.saved_tensors
         for_q, for_k, for_v, for_gain, for_shift, for_key, _ = ctx.needs_input_grad
         edges: BothWays = ctx.edges
-        shape, chunks = q.shape[1:], edges.by_src.chunks
         grad = grad.contiguous()
-        at_dst, d_q = q.new_empty(q.shape[0], 2, q.shape[1]), _room(q, for_q)
-        run(_dot().dot_backward_by_dst, edges.by_dst, *shape, *_flat(*inputs, out, lse, grad, at_dst, d_q))
-        logits = for_k or for_gain or for_shift or (key.numel() > 0 and (for_q or for_key))
-        d_k, d_v = _room(k, logits), _room(v, for_v)
-        d_gain, d_shift, d_key = (_room(each, logits, chunks) for each in (gain, shift, key))
-        if logits or for_v:
-            outputs = d_q, d_k, d_v, d_gain, d_shift, d_key
-            run(_dot().dot_backward_by_src, edges.by_src, *shape, *_flat(*inputs, grad, at_dst, *outputs))
+        delta = torch.empty_like(lse)
+        run(_relation().dots_of_nodes, edges.by_dst, *q.shape[1:], *_flat(grad, out, delta))
+        d_k, d_v = _room(k, for_k), _room(v, for_v)
+        narrow = q.shape[2] == 1
+        chunks = edges.by_src.chunks if narrow else edges.by_dst.chunks
+        relations = (gain, for_gain), (shift, for_shift), (key, for_key)
+        parts = [_room(each, asked, chunks) for each, asked in relations]
+        given = q, k, v, gain, shift, key, grad, lse, delta
+        if narrow:
+            d_q = grad * pulled[1] - out * grad * pulled[0] if for_q else q.new_empty(0)
+            each = _flat(*given, d_q, d_k, d_v, *parts)
+            run(_dot_gradients().dot_backward_of_scalars, edges.by_src, q.shape[1], *each)
+        else:
+            d_q = _room(q, for_q)
+            to_sources = for_k or for_v or (for_q and key.numel() > 0)
+            left = q.new_empty(edges.places.size if to_sources else 0, 2, q.shape[1])
+            run(_dot_gradients().dot_backward_by_dst, edges.by_dst, *q.shape[1:], *_flat(*given, left, d_q, *parts))
+            if to_sources:
+                each = _flat(q, gain, key, grad, left, d_q, d_k, d_v)
+                run(_dot_gradients().dot_backward_by_src, edges.by_src, *q.shape[1:], edges.places, *each)
+        of_nodes = (d_q, for_q), (d_k, for_k), (d_v, for_v)
         return (
-            d_q if for_q else None,
-            d_k if for_k else None,
-            d_v if for_v else None,
-            _sum_of_parts(d_gain) if for_gain else None,
-            _sum_of_parts(d_shift) if for_shift else None,
-            _sum_of_parts(d_key) if for_key else None,
+            *(each if asked else None for each, asked in of_nodes),
+            *(_sum_of_parts(part) if asked else None for part, (_, asked) in zip(parts, relations, strict=True)),
             None,
         )
 
@@ -159,6 +166,11 @@ def _relation() -> Any:
 @cache
 def _dot() -> Any:
     return import_module("licap.ops.numba_dot_kernels")
+
+
+@cache
+def _dot_gradients() -> Any:
+    return import_module("licap.ops.numba_dot_gradients")
 
 
 register(

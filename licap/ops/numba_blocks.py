@@ -105,18 +105,27 @@ def dots_with_ends(
 
 @inlined
 def add_over_ends(
-    edges: Edges, v: int, start: int, heads: int, width: int, weights: Array, messages: Array, out: Array, place: int
+    indptr: Array,
+    ends: Array,
+    v: int,
+    start: int,
+    heads: int,
+    width: int,
+    weights: Array,
+    messages: Array,
+    out: Array,
+    place: int,
 ) -> None:  # pragma: no cover
-    """Adds Σ weight · messages[u], over node v's edges with other ends u, to the row of `out` at `place`."""
+    """Adds Σ weight · messages[end], over node v's edges, to the row of `out` at `place`."""
     row = heads * width
-    low, high = span(edges.indptr, v)
+    low, high = span(indptr, v)
     if width == 1:
         at = (low - start) * heads
-        add_products(heads, out, place, high - low, weights, at, heads, messages, 0, row, edges.ends, low)
+        add_products(heads, out, place, high - low, weights, at, heads, messages, 0, row, ends, low)
         return
     # A few edges at a time, so that the next head finds their messages in the cache.
     for first in range(low, high, _FEW):
         count, at = min(_FEW, high - first), (first - start) * heads
         for h in range(heads):
             to, part = place + h * width, h * width
-            add_scaled(width, out, to, count, weights, at + h, heads, messages, part, row, edges.ends, first)
+            add_scaled(width, out, to, count, weights, at + h, heads, messages, part, row, ends, first)

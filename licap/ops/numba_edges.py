@@ -38,10 +38,14 @@ class Edges(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BothWays:
-    """The same edges grouped by destination and by source."""
+    """The same edges grouped by destination and by source.
+
+    places: [E] of those by source among those by destination.
+    """
 
     by_dst: Edges
     by_src: Edges
+    places: IndexArray
 
 
 _CACHE: WeakKeyDictionary[KnowledgeGraph, BothWays] = WeakKeyDictionary()
@@ -50,8 +54,13 @@ _CACHE: WeakKeyDictionary[KnowledgeGraph, BothWays] = WeakKeyDictionary()
 def both_ways(graph: KnowledgeGraph) -> BothWays:
     """The graph's edges; kept as long as the graph lives."""
     if graph not in _CACHE:
+        incoming, outgoing = graph.incoming.order, graph.outgoing.order
+        among_incoming = np.empty_like(incoming)
+        among_incoming[incoming] = np.arange(incoming.size)
         _CACHE[graph] = BothWays(
-            by_dst=_edges(graph, graph.incoming, graph.src), by_src=_edges(graph, graph.outgoing, graph.dst)
+            by_dst=_edges(graph, graph.incoming, graph.src),
+            by_src=_edges(graph, graph.outgoing, graph.dst),
+            places=among_incoming[outgoing],
         )
     return _CACHE[graph]
 

@@ -79,8 +79,8 @@ def relation_forward(
         for v in range(first, end):
             low, high = span(indptr, v)
             total[:] = 0
-            add_over_ends(edges, v, start, heads, width, x, z, total, 0)
-            add_over_ends(edges, v, start, heads, width, w, z, total, row)
+            add_over_ends(indptr, edges.ends, v, start, heads, width, x, z, total, 0)
+            add_over_ends(indptr, edges.ends, v, start, heads, width, w, z, total, row)
             share[v * heads : (v + 1) * heads] = 0
             sums[:] = 0
             add_rows(heads, share, v * heads, high - low, x, (low - start) * heads, heads)
@@ -198,7 +198,7 @@ def relation_backward_by_src(
             if d_z.size:
                 for u in range(first, end):
                     d_z[u * row : (u + 1) * row] = 0
-                    add_over_ends(edges, u, start, heads, width, w, g, d_z, u * row)
+                    add_over_ends(indptr, edges.ends, u, start, heads, width, w, g, d_z, u * row)
             if d_el.size:
                 for u in range(first, end):
                     dots_with_ends(edges, u, start, heads, width, g, z, p)
@@ -232,3 +232,12 @@ def sum_of_ends(
         low, high = span(edges.indptr, v)
         out[v * width : (v + 1) * width] = 0
         add_gathered(width, out, v * width, high - low, x, 0, width, edges.ends, low)
+
+
+@kernel
+def dots_of_nodes(
+    chunk: int, last_chunk: int, edges: Edges, heads: int, width: int, x: Array, y: Array, dots: Array
+) -> None:  # pragma: no cover
+    """dots [N, H] = ⟨x, y⟩ of two [N, H, D]: torch's sum may depend on its threads."""
+    for at in range(edges.bounds[chunk] * heads, edges.bounds[last_chunk] * heads):
+        dots[at] = dot(width, x, at * width, y, at * width)

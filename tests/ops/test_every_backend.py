@@ -30,6 +30,7 @@ NOT_BACKENDS = {
     "edge_index",
     "relation_sum",
     "numba_blocks",
+    "numba_dot_gradients",
     "numba_dot_kernels",
     "numba_edges",
     "numba_kernels",
