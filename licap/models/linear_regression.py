@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sklearn.linear_model import LinearRegression
 from torch import Tensor
 
 from licap.config import DownstreamConfig
@@ -20,4 +19,7 @@ class LinearRegressionModel(FittedModel):
 
     def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
         """See `FittedModel.fit_predict`."""
+        # Loaded where it is used: every worker imports this module, and few fit this model.
+        from sklearn.linear_model import LinearRegression
+
         return fit_with(LinearRegression(), inputs, labels, train)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
 from torch import Tensor
 
 from licap.config import DownstreamConfig
@@ -17,7 +15,7 @@ class MLP(FittedModel):
     """in → hidden → 1 with ReLU; Adam on batches of 200 until the loss stands still (defaults there, published)."""
 
     def __init__(self, *, hidden: int, max_iterations: int, seed: int) -> None:
-        self._network = MLPRegressor(hidden_layer_sizes=(hidden,), max_iter=max_iterations, random_state=seed)
+        self._hidden, self._max_iterations, self._seed = hidden, max_iterations, seed
 
     @classmethod
     def build(cls, config: DownstreamConfig, setting: Setting) -> MLP:
@@ -26,7 +24,14 @@ class MLP(FittedModel):
 
     def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
         """See `FittedModel.fit_predict`."""
+        # Loaded where they are used: every worker imports this module, and few fit this model.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPRegressor
+
+        network = MLPRegressor(
+            hidden_layer_sizes=(self._hidden,), max_iter=self._max_iterations, random_state=self._seed
+        )
         with warnings.catch_warnings():
             # The number of iterations is the user's choice.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return fit_with(self._network, inputs, labels, train)
+            return fit_with(network, inputs, labels, train)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sklearn.ensemble import RandomForestRegressor
 from torch import Tensor
 
 from licap.config import DownstreamConfig
@@ -14,7 +13,7 @@ class RandomForest(FittedModel):
     """The mean of many regression trees, each grown on a bootstrap sample of the training nodes."""
 
     def __init__(self, *, num_trees: int, seed: int) -> None:
-        self._forest = RandomForestRegressor(num_trees, random_state=seed)
+        self._num_trees, self._seed = num_trees, seed
 
     @classmethod
     def build(cls, config: DownstreamConfig, setting: Setting) -> RandomForest:
@@ -23,4 +22,7 @@ class RandomForest(FittedModel):
 
     def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
         """See `FittedModel.fit_predict`."""
-        return fit_with(self._forest, inputs, labels, train)
+        # Loaded where it is used: every worker imports this module, and few fit this model.
+        from sklearn.ensemble import RandomForestRegressor
+
+        return fit_with(RandomForestRegressor(self._num_trees, random_state=self._seed), inputs, labels, train)
