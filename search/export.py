@@ -1,4 +1,7 @@
-"""`python search/export.py [STUDY]`: writes the complete config of a study's best trial, for `licap run`."""
+"""`python search/export.py [STUDY]`: writes the config of a study's best trial, for `licap run`, or all for Optuna.
+
+`--what optuna` writes the whole study as an SQLite file that Optuna loads and optuna-dashboard shows.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from licap.console import exit_status, say
+from licap.errors import ConfigError
 from licap.files import write_file_atomically
 from search.insight.exported import described, exported_text, replaced_by
 from search.insight.leaderboard import leaderboard, pick
 from search.space import SearchSpace
 from search.study import DEFAULT_ROOT, Study
 
+DEFAULT_OUT = {"config": Path("best.yaml"), "optuna": Path("study.db")}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/export.py", description=__doc__)
     parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
-    parser.add_argument("--rank", type=int, default=1, metavar="K", help="K-th best trial instead of the best")
-    parser.add_argument("--out", type=Path, default=Path("best.yaml"), metavar="FILE", help="where to write the config")
+    parser.add_argument(
+        "--what",
+        choices=tuple(DEFAULT_OUT),
+        default="config",
+        help="the best config (default), or all trials for Optuna",
+    )
+    parser.add_argument("--rank", type=int, metavar="K", help="K-th best trial instead of the best")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; default: best.yaml, or study.db")
     parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
     return parser
 
@@ -32,19 +44,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_status() as status:
         study = Study.open(options.root, options.study or Study.latest(options.root))
         space = SearchSpace.load(study.space_path)
-        row = pick(leaderboard(study.trials(), space), options.rank)
-        command = f"licap run {shlex.quote(str(options.out))}"
-        text = exported_text(row, space, study=study.name, command=command)
-        replaced = replaced_by(options.out, text)
-        write_file_atomically(options.out, text)
-        say(f"{options.out}: {described(row, space, study=study.name)}")
-        if replaced is not None:
-            say(f"replaced the export of {replaced}")
-        say(f"run it again: {command}")
+        out = options.out or DEFAULT_OUT[options.what]
+        if options.what == "optuna":
+            if options.rank is not None:
+                raise ConfigError("--rank: all trials are written with --what optuna. Leave it out.")
+            export_storage(study, space, out)
+        else:
+            export_config(study, space, out, rank=options.rank if options.rank is not None else 1)
         owner = study.owner()
         if owner is not None:
-            say(f"the study is still being run by {owner}: a later export may find a better trial")
+            say(f"the study is still being run by {owner}: a later export may find more")
     return status.code
+
+
+def export_config(study: Study, space: SearchSpace, out: Path, *, rank: int) -> None:
+    """Writes the config of a rank. Raises: StoreError."""
+    row = pick(leaderboard(study.trials(), space), rank)
+    command = f"licap run {shlex.quote(str(out))}"
+    text = exported_text(row, space, study=study.name, command=command)
+    replaced = replaced_by(out, text)
+    write_file_atomically(out, text)
+    say(f"{out}: {described(row, space, study=study.name)}")
+    if replaced is not None:
+        say(f"replaced the export of {replaced}")
+    say(f"run it again: {command}")
+
+
+def export_storage(study: Study, space: SearchSpace, out: Path) -> None:
+    """Writes all trials for Optuna. Raises: StoreError."""
+    # Optuna and its database take their time to load.
+    from search.insight.stored import stored_study
+    from search.strategy.storage import replaced_storage
+    from search.study.spans import trial_spans
+
+    replaced = replaced_storage(out)
+    trials = study.trials()
+    write_file_atomically(out, stored_study(trials, space, trial_spans(study.folder), study=study.name))
+    say(f"{out}: study {study.name} for Optuna, {leaderboard(trials, space).counts()}")
+    if replaced is not None:
+        say(f"replaced the export of {replaced}")
+    say(f"look at it: optuna-dashboard {shlex.quote(f'sqlite:///{out}')}")
 
 
 if __name__ == "__main__":

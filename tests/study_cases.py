@@ -14,7 +14,7 @@ SPACE = """
 name: small
 metric: spearman
 search:
-  pretrain.imp_ratio: {type: float, low: 0.02, high: 0.3, log: true}
+  pretrain.imp_ratio: {type: float, low: 0.01, high: 0.3, log: true}
   pretrain.eta2: {type: float, low: 0.0, high: 3.0}
 """
 

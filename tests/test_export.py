@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 from study_cases import modules_after, run_door, write_study
@@ -106,6 +107,8 @@ def test_an_export_that_somebody_changed_is_not_replaced(root: Path, tmp_path: P
         (["first", "--rank", "0"], "no rank 0: ranks go from 1 to 3"),
         (["hopeless"], "there is no complete trial to choose from (1 trial: 1 failed)"),
         (["first", "--out", "."], "cannot be written"),
+        (["first", "--what", "optuna", "--rank", "1"], "--rank: all trials are written"),
+        (["first", "--what", "optuna", "--out", "."], "cannot be written"),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_one_sentence(
@@ -134,3 +137,22 @@ def test_a_study_that_is_still_running_can_be_exported(tmp_path: Path) -> None:
 def test_export_needs_no_heavy_library() -> None:
     heavy = {"torch", "ray", "optuna", "mlflow", "scipy", "sklearn", "dgl", "numba"}
     assert not heavy & modules_after("import search.export")
+
+
+def test_a_whole_study_is_written_for_optuna(root: Path, tmp_path: Path) -> None:
+    for words in ((), ("replaced the export of study first",)):
+        done = export(tmp_path, "first", "--what", "optuna", "--root", str(root))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("study.db: study first for Optuna, 4 trials: 3 complete, 1 failed\n")
+        assert "optuna-dashboard sqlite:///study.db" in done.stdout and all(each in done.stdout for each in words)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+    loaded = optuna.load_study(study_name="first", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert [trial.value for trial in loaded.trials] == [0.25, 0.75, None, 0.5]
+    assert loaded.best_params == {"pretrain.imp_ratio": 0.1 / 4, "pretrain.eta2": 1 / 3}
+
+
+def test_what_was_not_exported_is_not_replaced_by_a_storage(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_text("notes", encoding="utf-8")
+    done = export(tmp_path, "first", "--what", "optuna", "--root", str(root))
+    assert done.returncode == 2 and "study.db: is not replaced" in done.stderr and done.stdout == ""
+    assert (tmp_path / "study.db").read_text(encoding="utf-8") == "notes"
