@@ -123,7 +123,7 @@ class _Gp(optuna.samplers.GPSampler):  # type: ignore[misc]
     """A Gaussian process over what always counts; conditional parameters are drawn independently."""
 
     def __init__(self, parameters: Sequence[Parameter], startup: int, seed: int) -> None:
-        super().__init__(n_startup_trials=startup, warn_independent_sampling=False, seed=seed)
+        super().__init__(n_startup_trials=startup, seed=seed)
         self._space = _space(each for each in parameters if not each.when)
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> Space:
