@@ -34,7 +34,7 @@ def test_the_latest_study_is_replayed_with_every_pruner(root: Path, tmp_path: Pa
     done = replay(tmp_path, root, "--orders", "20", "--grace", "3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("study whole: 9 recorded trials, 405 epochs")
-    assert [line.split()[0] for line in done.stdout.splitlines()[4:8]] == ["asha", "hyperband", "median", "none"]
+    assert [line.split()[0] for line in done.stdout.splitlines()[5:9]] == ["asha", "hyperband", "median", "none"]
     assert list(tmp_path.iterdir()) == []
     assert done.stdout == replay(tmp_path, root, "whole", "--orders", "20", "--grace", "3").stdout
 

@@ -40,10 +40,19 @@ def _replay_sheet(replay: Replay) -> Sheet:
         title=(
             f"study {replay.study}: {replay.trials} recorded trials, {replay.epochs:,} epochs, best validation "
             f"{replay.metric.label} {replay.best:.4f}.",
-            f"Over {searches} orders{slots}: median, and the middle 90 % of the orders. Costs are shares of all epochs."
-            f"{own}",
+            f"Over {searches} orders{slots}: median, and the middle 90 % of the orders.{own}",
+            "Costs are shares of all epochs; without pruner: the regret of the same orders after as many epochs.",
         ),
-        heads=("pruner", "rungs", "cost", "finished", "regret", "found the best", f"cost to within {percent(NEAR)}"),
+        heads=(
+            "pruner",
+            "rungs",
+            "cost",
+            "finished",
+            "regret",
+            "without pruner",
+            "found the best",
+            f"cost to within {percent(NEAR)}",
+        ),
         rows=tuple(
             (
                 row.label,
@@ -51,6 +60,7 @@ def _replay_sheet(replay: Replay) -> Sheet:
                 _shares(row.cost),
                 _spread(row.finished, "{:.0f}".format),
                 _spread(row.regret, "{:.4f}".format),
+                _spread(row.unpruned, "{:.4f}".format),
                 percent(row.hits),
                 _shares(row.near),
             )
@@ -81,7 +91,7 @@ def _spread(values: Spread, form: Callable[[float], str]) -> str:
 
 
 def _replay_csv(replay: Replay) -> str:
-    spreads = ("cost", "finished", "regret", "near")
+    spreads = ("cost", "finished", "regret", "unpruned", "near")
     heads = ["label", "pruner", "sampler", "grace", "reduction", "stage", "rungs", "signal", "slots", "searches"]
     heads += ["trials", "epochs", "best", "hits", *(f"{n}_{q}" for n in spreads for q in ("median", "low", "high"))]
     rows = []
@@ -89,9 +99,13 @@ def _replay_csv(replay: Replay) -> str:
         config = row.pruner
         own = [row.label, config.name, row.sampler, config.grace, config.reduction, config.stage]
         own += [" ".join(map(str, row.rungs)), replay.signal.name, replay.slots, row.searches]
-        quantiles = [q for s in (row.cost, row.finished, row.regret, row.near) for q in (s.median, s.low, s.high)]
+        quantiles = [q for s in _spreads(row) for q in (s.median, s.low, s.high)]
         rows.append([*own, replay.trials, replay.epochs, replay.best, row.hits, *quantiles])
     return csv_text(heads, rows)
+
+
+def _spreads(row: Replayed) -> tuple[Spread, ...]:
+    return row.cost, row.finished, row.regret, row.unpruned, row.near
 
 
 def _foresight_sheet(table: ForesightTable) -> Sheet:

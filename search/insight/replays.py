@@ -14,7 +14,7 @@ from search.insight.recorded import Recorded, Signal, curves, recorded, signal_o
 from search.insight.simulation import Curve, Spread, order_of, regret_bands, simulate, spread
 from search.space import PrunerConfig, SearchSpace
 from search.space.rungs import budgets
-from search.strategy import build_pruner
+from search.strategy import NoPruner, build_pruner
 from search.study import TrialRecord
 
 ORDERS = ("random", "recorded-order")
@@ -45,7 +45,8 @@ class Replayed:
 
     rungs: budgets at which it compares. cost, near: epochs in all, and until within 1 % of the best, as shares of the
     epochs of all trials. finished: trials that ran to their end. regret: by how much the best that was found falls
-    short. hits: share of orders that found the best trial itself. bands: [3, E] of the regret at `Replay.costs`.
+    short. unpruned: the regret of the same orders without a pruner, after as many epochs. hits: share of orders that
+    found the best trial itself. bands: [3, E] of the regret at `Replay.costs`.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Replayed:
     cost: Spread
     finished: Spread
     regret: Spread
+    unpruned: Spread
     hits: float
     near: Spread
     bands: NDArray[np.float64]
@@ -153,6 +155,8 @@ def _replayed(
         simulate(order, build_pruner(config, rungs, pool.signal.direction), slots=pool.plan.slots)
         for order in pool.orders(sampler)
     ]
+    unpruned = [simulate(order, NoPruner(), slots=pool.plan.slots) for order in pool.orders(sampler)]
+    after = [whole.losses_at(np.array([each.epochs]))[0] for whole, each in zip(unpruned, searches, strict=True)]
     near = best + NEAR * abs(best)
     return Replayed(
         label=_label(config, sampler, pool.plan),
@@ -163,6 +167,7 @@ def _replayed(
         cost=spread([search.epochs / total for search in searches]),
         finished=spread([search.finished for search in searches]),
         regret=spread([search.loss - best for search in searches]),
+        unpruned=spread([float(loss) - best for loss in after]),
         hits=sum(search.loss == best for search in searches) / len(searches),
         near=spread([search.epochs_to(near) / total for search in searches]),
         bands=regret_bands(searches, best, costs * total),

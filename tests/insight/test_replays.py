@@ -50,6 +50,12 @@ def test_pruners_save_epochs_on_curves_that_do_not_cross() -> None:
     assert rows["asha"].rungs == (8, 14, 32) and rows["median"].rungs == (8,) and rows["none"].rungs == ()
 
 
+def test_a_pruner_is_set_against_the_same_epochs_without_one() -> None:
+    rows = {row.label: row for row in replayed().rows}
+    assert rows["none"].unpruned == rows["none"].regret
+    assert rows["asha"].unpruned.median > rows["asha"].regret.median == 0.0
+
+
 def test_a_signal_that_says_nothing_makes_a_pruner_lose_the_best() -> None:
     good, bad = (replayed(names=["asha"], stage="pretrain", signal=name).rows[0] for name in (HINT, "val.spearman"))
     assert good.hits == 1.0 and good.cost.median < 0.5
