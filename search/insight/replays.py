@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from licap.errors import ConfigError
 from licap.metrics import Metric
 from search.insight.recorded import Recorded, Signal, curves, recorded, signal_of
-from search.insight.simulation import Curve, Spread, order_of, regret_bands, simulate, spread
+from search.insight.simulation import Curve, Search, Spread, order_of, regret_bands, simulate, spread
 from search.space import PrunerConfig, SearchSpace
 from search.space.rungs import budgets
-from search.strategy import NoPruner, build_pruner
+from search.strategy import build_pruner
 from search.study import TrialRecord
 
 ORDERS = ("random", "recorded-order")
@@ -92,8 +92,14 @@ class _Pool:
     def epochs(self) -> int:
         return sum(len(curve.budgets) for curve in self.curves)
 
-    def orders(self, sampler: str) -> Iterator[list[Curve]]:
-        """The curves in every order that a sampler stands for."""
+    def searches(self, sampler: str, config: PrunerConfig, rungs: Sequence[int]) -> list[Search]:
+        """A search for every order that a sampler stands for, each with a new pruner."""
+        return [
+            simulate(order, build_pruner(config, rungs, self.signal.direction), slots=self.plan.slots)
+            for order in self._orders(sampler)
+        ]
+
+    def _orders(self, sampler: str) -> Iterator[list[Curve]]:
         count = len(self.curves)
         shuffled = (order_of(count, self.plan.seed, index) for index in range(self.plan.orders))
         for order in [range(count)] if sampler == "recorded-order" else shuffled:
@@ -110,11 +116,12 @@ def replay_study(trials: Iterable[TrialRecord], space: SearchSpace, plan: Plan, 
     pool = _Pool(found, signal, curves(found, signal), plan)
     rungs = [_rungs(config, space) for config in plan.pruners]
     costs = np.linspace(0.0, 1.0, _POINTS)
-    rows = tuple(
-        _replayed(pool, sampler, config, stops, costs)
-        for sampler in plan.samplers
-        for config, stops in zip(plan.pruners, rungs, strict=True)
-    )
+    rows: list[Replayed] = []
+    for sampler in plan.samplers:
+        unpruned = pool.searches(sampler, PrunerConfig(name="none"), ())
+        for config, stops in zip(plan.pruners, rungs, strict=True):
+            searches = unpruned if config.name == "none" else pool.searches(sampler, config, stops)
+            rows.append(_replayed(pool, sampler, config, stops, searches, unpruned, costs))
     return Replay(
         study=study,
         metric=found.metric,
@@ -123,7 +130,7 @@ def replay_study(trials: Iterable[TrialRecord], space: SearchSpace, plan: Plan, 
         epochs=pool.epochs,
         best=found.best,
         slots=plan.slots,
-        rows=rows,
+        rows=tuple(rows),
         costs=costs,
         notes=(*found.notes, *_notes(rows)),
     )
@@ -148,14 +155,15 @@ def _rungs(config: PrunerConfig, space: SearchSpace) -> tuple[int, ...]:
 
 
 def _replayed(
-    pool: _Pool, sampler: str, config: PrunerConfig, rungs: tuple[int, ...], costs: NDArray[np.float64]
+    pool: _Pool,
+    sampler: str,
+    config: PrunerConfig,
+    rungs: tuple[int, ...],
+    searches: Sequence[Search],
+    unpruned: Sequence[Search],
+    costs: NDArray[np.float64],
 ) -> Replayed:
     total, best = pool.epochs, pool.found.loss(pool.found.best)
-    searches = [
-        simulate(order, build_pruner(config, rungs, pool.signal.direction), slots=pool.plan.slots)
-        for order in pool.orders(sampler)
-    ]
-    unpruned = [simulate(order, NoPruner(), slots=pool.plan.slots) for order in pool.orders(sampler)]
     after = [whole.losses_at(np.array([each.epochs]))[0] for whole, each in zip(unpruned, searches, strict=True)]
     near = best + NEAR * abs(best)
     return Replayed(
