@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=numbers, metavar="N[,N]", help="with --what tau: epochs over both stages")
     parser.add_argument("--orders", type=at_least_one, default=200, metavar="N", help="shuffled orders; default: 200")
     parser.add_argument("--slots", type=at_least_one, default=1, metavar="N", help="trials at a time; default: 1")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the orders; default: 0")
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of the orders; default: 0")
     parser.add_argument("--format", choices=REPLAY_FORMATS, default="text", help="default: text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write table and picture here instead of printing")
     parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
@@ -78,12 +78,21 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def at_least_one(text: str) -> int:
     """A whole number of at least 1."""
+    return _whole(text, 1)
+
+
+def not_negative(text: str) -> int:
+    """A whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1 (got {text.strip()!r})")
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least} (got {text.strip()!r})")
     return number
 
 

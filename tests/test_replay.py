@@ -70,6 +70,7 @@ def test_tau_is_told_for_every_metric_and_candidate_rung(root: Path, tmp_path: P
         (["--stage", "pretrain"], "median has no place in pretraining"),
         (["--scheduler", "ahsa"], "'ahsa' is none of asha, hyperband, median, none"),
         (["--grace", "3,x"], "must be a whole number of at least 1 (got 'x')"),
+        (["--seed", "-1"], "must be a whole number of at least 0 (got '-1')"),
         (["--orders", "0"], "must be a whole number of at least 1 (got '0')"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from licap.fields import Scalar
 from search.space import Parameter
@@ -129,6 +130,12 @@ class _Gp(optuna.samplers.GPSampler):  # type: ignore[misc]
     def infer_relative_search_space(self, study: Any, trial: Any) -> Space:
         """The parameters that the process models."""
         return self._space
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Space) -> dict[str, Any]:
+        """Where most is to be expected."""
+        # More threads would be taken from the trials, and their number would show in the last digits.
+        with threadpool_limits(1):
+            return cast(dict[str, Any], super().sample_relative(study, trial, search_space))
 
 
 @dataclass(frozen=True, kw_only=True)
