@@ -75,12 +75,16 @@ class _RelationSum(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        d_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight)
+        d_x, d_weight = (
+            torch.zeros_like(each) if wanted else None
+            for each, wanted in zip((x, weight), ctx.needs_input_grad[:2], strict=True)
+        )
         for chunk in ctx.chunks:
-            rows, arrived = x.index_select(0, chunk.src), grad.index_select(0, chunk.dst)
-            for r, a, b in chunk.spans:
-                d_weight[r].addmm_(rows[a:b].T, arrived[a:b])
+            arrived = grad.index_select(0, chunk.dst)
+            if d_weight is not None:
+                rows = x.index_select(0, chunk.src)
+                for r, a, b in chunk.spans:
+                    d_weight[r].addmm_(rows[a:b].T, arrived[a:b])
             if d_x is not None:
                 back = torch.cat([arrived[a:b] @ weight[r].T for r, a, b in chunk.spans])
                 d_x.index_add_(0, chunk.src, back)
