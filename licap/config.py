@@ -26,14 +26,13 @@ from licap.fields import (
     values_of,
     whole,
 )
-from licap.model_configs import MODEL_NAMES, MOST_HEADS, WIDEST, ModelConfig, ModelConfigs
+from licap.model_configs import LONGEST, MODEL_NAMES, MOST_HEADS, WIDEST, ModelConfig, ModelConfigs
 from licap.presets import preset_values
 from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
 
 NUM_FOLDS = 5
 
-# Far above what anybody trains, and low enough to be refused by name.
-_LONGEST = 10_000_000
+# As the bounds of models: far above what anybody asks for, and low enough to be refused by name.
 _MOST_THREADS = 1024
 _STRONGEST = 1e6
 # Training diverges long before, and says so; beyond, torch refuses the number in float32.
@@ -56,10 +55,10 @@ class Node2vecConfig(Checked):
     """Structure features where a data set brings none (Grover & Leskovec, KDD 2016)."""
 
     dim: int = whole(64, "width of the embedding", at_least=1, at_most=WIDEST)
-    num_walks: int = whole(10, "walks from each node", at_least=1, at_most=_LONGEST)
+    num_walks: int = whole(10, "walks from each node", at_least=1, at_most=LONGEST)
     walk_length: int = whole(40, "nodes in a walk", at_least=2, at_most=1_000_000)
     window: int = whole(5, "context size of the skip-gram model", at_least=1, at_most=10_000)
-    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1, at_most=_LONGEST)
+    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1, at_most=LONGEST)
     p: float = real(1.0, "return parameter", above=0.0)
     q: float = real(1.0, "in-out parameter", above=0.0)
     seed: int = whole(0, "seed of walks and skip-gram", at_least=0, at_most=2**32 - 1)
@@ -180,11 +179,11 @@ class PretrainConfig(Checked):
     lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
     weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
     clip_norm: float | None = real(10.0, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(150, "length of the stage", at_least=1, at_most=_LONGEST)
-    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1, at_most=_LONGEST)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=_LONGEST)
+    max_epochs: int = whole(150, "length of the stage", at_least=1, at_most=LONGEST)
+    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1, at_most=LONGEST)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST)
     embeddings: str = choice("last", "handed on: last forward pass (published), or the best by loss", ["last", "best"])
-    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=_LONGEST)
+    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=LONGEST)
     probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0)
 
     def cross_problems(self) -> Iterator[Problem]:
@@ -215,9 +214,9 @@ class DownstreamConfig(ModelConfigs):
     lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
     weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
     clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=_LONGEST)
-    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1, at_most=_LONGEST)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=_LONGEST)
+    max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=LONGEST)
+    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1, at_most=LONGEST)
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST)
     monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"])
 
     @property

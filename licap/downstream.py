@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.early_stopping import EarlyStopping
 from licap.metrics import evaluate
 from licap.models.base import FittedModel, ImportanceModule
-from licap.training import Learner, check_finite
+from licap.training import Learner, check_finite, float64_array
 
 STAGE = "downstream"
 
@@ -85,7 +83,7 @@ class Fitting(DownstreamStage):
         """Fits and predicts. Raises: DivergedError where a prediction is not finite."""
         scores = self._model.fit_predict(self._inputs, self._labels, self._train)
         check_finite(STAGE, self.epoch, {"prediction": scores})
-        self.best = Best(scores, {}, evaluate(_float64(self._labels[self._val]), _float64(scores[self._val])))
+        self.best = Best(scores, {}, evaluate(float64_array(self._labels[self._val]), float64_array(scores[self._val])))
         self.epoch = 1
         losses = (nn.functional.mse_loss(scores[of], self._labels[of]).item() for of in (self._train, self._val))
         return DownstreamEpoch(*losses)
@@ -121,7 +119,7 @@ class Downstream(DownstreamStage):
         self.best: Best | None = None
         self._model, self._channels, self._labels, self._config = model, channels, labels, config
         self._train, self._val = train, val
-        self._val_labels = _float64(labels[val])
+        self._val_labels = float64_array(labels[val])
         self._learner = Learner(model, lr=config.lr, weight_decay=config.weight_decay, clip_norm=config.clip_norm)
 
     @property
@@ -143,7 +141,7 @@ class Downstream(DownstreamStage):
         # Until an epoch is watched, the latest one stands in for the best.
         if better or self.stopping.best_epoch is None:
             self.best = Best(
-                scores, self._learner.parameters(), evaluate(self._val_labels, _float64(scores[self._val]))
+                scores, self._learner.parameters(), evaluate(self._val_labels, float64_array(scores[self._val]))
             )
         self.epoch += 1
         return DownstreamEpoch(loss, val_loss)
@@ -165,7 +163,8 @@ class Downstream(DownstreamStage):
     def _watched(self, scores: Tensor, val_loss: float) -> float:
         if self._config.monitor == "loss":
             return -val_loss
-        return evaluate(self._val_labels, _float64(scores[self._val]), [self._config.monitor])[self._config.monitor]
+        monitor = self._config.monitor
+        return evaluate(self._val_labels, float64_array(scores[self._val]), [monitor])[monitor]
 
     def restore_best(self) -> None:
         """Gives the model the parameters of the best epoch."""
@@ -190,11 +189,6 @@ class Downstream(DownstreamStage):
         self.epoch = state["epoch"]
         self.scores = None if state["scores"] is None else state["scores"].to(device)
         self.best = _unpacked(state["best"], device)
-
-
-def _float64(values: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = values.detach().double().cpu().numpy()
-    return array
 
 
 def _packed(best: Best | None) -> list[Any] | None:

@@ -17,7 +17,7 @@ from licap.fields import Checked, choice, flag, part, real, whole
 WIDEST = 65_536
 MOST_HEADS = 1024
 _MOST_LAYERS = 1000
-_LONGEST = 10_000_000
+LONGEST = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class RGTNConfig(ModelConfig):
         "what an edge's relation does to the logit: multiplies, is added, gates, or meets the source's query",
         ["mul", "add", "gate", "dot"],
     )
-    list_num: int = whole(100, "nodes in a training node's list, itself included", at_least=2, at_most=_LONGEST)
+    list_num: int = whole(100, "nodes in a training node's list, itself included", at_least=2, at_most=LONGEST)
     loss_lambda: float = real(0.5, "λ: weight of the channels' own errors against the error", at_least=0.0, at_most=1.0)
     loss_alpha: float = real(0.3, "α: weight of the list loss", at_least=0.0)
     input_dropout: float = real(0.3, "dropout on the input features", at_least=0.0, below=1.0)
@@ -153,7 +153,7 @@ class MLPConfig(ModelConfig):
     trained: ClassVar[bool] = False
 
     hidden: int = whole(100, "width of the hidden layer", at_least=1, at_most=WIDEST)
-    max_iterations: int = whole(200, "passes over the training nodes", at_least=1, at_most=_LONGEST)
+    max_iterations: int = whole(200, "passes over the training nodes", at_least=1, at_most=LONGEST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ class PageRankConfig(ModelConfig):
 
     damping: float = real(0.85, "share of the rank that follows edges", at_least=0.0, below=1.0)
     tolerance: float = real(1e-10, "largest change of the ranks, summed, at which iteration ends", above=0.0)
-    max_iterations: int = whole(1000, "iterations at most", at_least=1, at_most=_LONGEST)
+    max_iterations: int = whole(1000, "iterations at most", at_least=1, at_most=LONGEST)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from licap.ops import neighbour_sum
 from licap.pretrain import STAGE, Contrast
 from licap.probe import RidgeProbe
 from licap.splits import Split
-from licap.training import check_finite
+from licap.training import check_finite, float64_array
 
 # The same pairs in every trial on graphs of one size, whatever the trial's seed.
 _PAIRS, _PAIRS_SEED = 8192, 0
@@ -75,7 +75,7 @@ class Signals:
         train, val = (torch.tensor(nodes, device=device) for nodes in (split.train, split.val))
         self._contrast = contrast
         self._pairs = node_pairs(labels.numel(), device)
-        self._labels = _array(labels[val])
+        self._labels = float64_array(labels[val])
         count = max(2, math.ceil(_TOP_SHARE * self._labels.size))
         self._top_of_val = np.argsort(-self._labels, kind="stable")[:count]
         self._probe = RidgeProbe(
@@ -94,15 +94,15 @@ class Signals:
         check_finite(STAGE, epoch, geometry)
         predictions = self._probe.predict(torch.cat(list(embeddings), dim=1))
         check_finite(STAGE, epoch, {f"probe of {name}": each for name, each in vars(predictions).items()})
-        alone, together = _array(predictions.embeddings), _array(predictions.features_embeddings)
+        alone, together = float64_array(predictions.embeddings), float64_array(predictions.features_embeddings)
         values = {f"probe.embeddings.{name}": value for name, value in evaluate(self._labels, alone).items()}
         values |= {
             f"probe.features_embeddings.{name}": value for name, value in evaluate(self._labels, together).items()
         }
         top = self._top_of_val
         values |= {
-            "probe.ranks.spearman": _spearman(self._labels, _array(predictions.ranks)),
-            "probe.propagated.spearman": _spearman(self._labels, _array(predictions.propagated)),
+            "probe.ranks.spearman": _spearman(self._labels, float64_array(predictions.ranks)),
+            "probe.propagated.spearman": _spearman(self._labels, float64_array(predictions.propagated)),
             "probe.top.spearman": _spearman(self._labels[top], together[top]),
             "probe.top.ndcg@100": values["probe.features_embeddings.ndcg@100"],
         }
@@ -184,8 +184,3 @@ def _scaled(z: Tensor) -> Tensor:
 
 def _spearman(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
     return evaluate(true, predicted, ["spearman"])["spearman"]
-
-
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.double().cpu().numpy()
-    return array

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from licap.errors import DivergedError
@@ -60,3 +62,9 @@ def check_finite(stage: str, epoch: int, values: Mapping[str, float | Tensor]) -
         finite = bool(torch.isfinite(value).all()) if isinstance(value, Tensor) else math.isfinite(value)
         if not finite:
             raise DivergedError(stage, epoch, quantity)
+
+
+def float64_array(values: Tensor) -> NDArray[np.float64]:
+    """A tensor's values as metrics take them: float64, on the CPU, apart from the graph of gradients."""
+    array: NDArray[np.float64] = values.detach().double().cpu().numpy()
+    return array

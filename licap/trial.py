@@ -50,6 +50,7 @@ from licap.sampling import HierarchicalSample, sample_fold
 from licap.signals import Signals
 from licap.splits import Split, make_split, transform_labels
 from licap.stored import EmbeddingStore, Replay, Stored, features_digest, stage_key
+from licap.training import float64_array
 
 SplitName = Literal["train", "val", "test"]
 _STATE_FORMAT = 3
@@ -147,7 +148,7 @@ class Trial:
 
     def predictions(self) -> NDArray[np.float64]:
         """[N] predicted log labels with the best parameters. Raises: LicapError before there are any."""
-        return _array(self._best().scores)
+        return float64_array(self._best().scores)
 
     def embeddings(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
         """[N, D] embeddings handed to stage 2, or what stage 1 would hand on now, channels side by side.
@@ -363,11 +364,6 @@ def checked_device(name: str) -> torch.device:
         if int(number or 0) >= there:
             raise DeviceError(f"runtime.device: {name} is not on this machine ({there} CUDA devices). Set it to cpu.")
     return torch.device(name)
-
-
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.double().cpu().numpy()
-    return array
 
 
 def _existing(value: Any) -> Any:

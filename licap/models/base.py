@@ -133,6 +133,27 @@ def relation_parameter(num_relations: int, width: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(num_relations, width))
 
 
+def linear_of_sums(layer: nn.Linear, h: Tensor, sums: Callable[[Tensor], Tensor]) -> Tensor:
+    """layer(sums(h)) where `sums` adds up rows, [N, D] to [N, D] for any D: sums and products commute.
+
+    So the sums, which cost most, run over the narrower of the layer's two widths. h: [N, in]. Returns: [N, out].
+    """
+    if layer.in_features < layer.out_features:
+        out: Tensor = layer(sums(h))
+        return out
+    out = sums(nn.functional.linear(h, layer.weight))
+    return out if layer.bias is None else out + layer.bias
+
+
+def attention_heads(h: Tensor, weight: Tensor, attn_src: Tensor, attn_dst: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What GAT's attention is made of: z = W h, and its products with the source and destination attention vectors.
+
+    h: [N, in]. weight: [H, D, in]. attn_src, attn_dst: [H, D]. Returns: z [N, H, D], el and er [N, H].
+    """
+    z = nn.functional.linear(h, weight.flatten(0, 1)).view(-1, *weight.shape[:2])
+    return z, (z * attn_src).sum(-1), (z * attn_dst).sum(-1)
+
+
 def new_seed() -> int:
     """A seed for a library with generators of its own, drawn from torch's global generator: 0 to 2**31 - 2."""
     return int(torch.randint(2**31 - 1, ()))

@@ -6,7 +6,16 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig, PretrainConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import ENCODERS, MODELS, DownstreamModel, Encoder, Setting, register, xavier_normal
+from licap.models.base import (
+    ENCODERS,
+    MODELS,
+    DownstreamModel,
+    Encoder,
+    Setting,
+    attention_heads,
+    register,
+    xavier_normal,
+)
 from licap.ops import relation_attention
 
 
@@ -21,8 +30,7 @@ class GATLayer(nn.Module):
 
     def forward(self, h: Tensor, graph: KnowledgeGraph, slope: float, backend: str) -> Tensor:
         """h: [N, in]. Returns: [N, H · D], heads side by side."""
-        z = nn.functional.linear(h, self.weight.flatten(0, 1)).view(-1, *self.weight.shape[:2])
-        el, er = ((z * part).sum(-1) for part in (self.attn_src, self.attn_dst))
+        z, el, er = attention_heads(h, self.weight, self.attn_src, self.attn_dst)
         em = el.new_zeros(graph.num_relations, el.shape[1])
         return relation_attention(z, el, er, em, graph, slope=slope, backend=backend).flatten(1)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import MODELS, DownstreamModel, Setting, register
+from licap.models.base import MODELS, DownstreamModel, Setting, linear_of_sums, register
 from licap.ops import neighbour_sum
 
 
@@ -30,12 +30,8 @@ class GCN(DownstreamModel):
     def forward(self, *channels: Tensor) -> Tensor:
         """channels: one, [N, in_dim]. Returns: scores [N]."""
         (inputs,) = channels
-        hidden = nn.functional.relu(self._convolve(self.layer1, inputs))
-        return self._convolve(self.layer2, hidden).squeeze(-1)
+        hidden = nn.functional.relu(linear_of_sums(self.layer1, inputs, self._sum))
+        return linear_of_sums(self.layer2, hidden, self._sum).squeeze(-1)
 
-    def _convolve(self, layer: nn.Linear, h: Tensor) -> Tensor:
-        # The sum and the product commute: whichever comes first, the sum runs over the narrower of the two widths.
-        if layer.in_features < layer.out_features:
-            out: Tensor = layer(neighbour_sum(h, self._graph, backend=self._backend))
-            return out
-        return neighbour_sum(h @ layer.weight.T, self._graph, backend=self._backend) + layer.bias
+    def _sum(self, h: Tensor) -> Tensor:
+        return neighbour_sum(h, self._graph, backend=self._backend)

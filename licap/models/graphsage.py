@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import MODELS, DownstreamModel, Setting, register
+from licap.models.base import MODELS, DownstreamModel, Setting, linear_of_sums, register
 from licap.ops import neighbour_sum
 
 
@@ -23,12 +23,9 @@ class SAGELayer(nn.Module):
 
     def forward(self, h: Tensor, inverse_degree: Tensor, graph: KnowledgeGraph, backend: str) -> Tensor:
         """h: [N, in]. inverse_degree: [N, 1]. Returns: [N, out]."""
-        # As in GCN, the sum runs over the narrower width.
-        if self.neighbour.in_features < self.neighbour.out_features:
-            mean = neighbour_sum(h, graph, backend=backend) * inverse_degree
-            arrived: Tensor = self.neighbour(mean)
-        else:
-            arrived = neighbour_sum(self.neighbour(h), graph, backend=backend) * inverse_degree
+        arrived = linear_of_sums(
+            self.neighbour, h, lambda rows: neighbour_sum(rows, graph, backend=backend) * inverse_degree
+        )
         own: Tensor = self.own(h)
         return own + arrived + self.bias
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from licap.config import PretrainConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import ENCODERS, Encoder, register, relation_parameter, xavier_normal
+from licap.models.base import ENCODERS, Encoder, attention_heads, register, relation_parameter, xavier_normal
 from licap.ops import relation_attention
 
 
@@ -28,8 +28,7 @@ class PreGATLayer(nn.Module):
 
     def forward(self, h: Tensor, relations: Tensor, graph: KnowledgeGraph, slope: float, backend: str) -> Tensor:
         """h: [N, in]. relations: [R, relation width]. Returns: [N, H · D], heads side by side."""
-        z = nn.functional.linear(h, self.weight.flatten(0, 1)).view(-1, *self.weight.shape[:2])
-        el, er = ((z * part).sum(-1) for part in (self.attn_src, self.attn_dst))
+        z, el, er = attention_heads(h, self.weight, self.attn_src, self.attn_dst)
         em = relations @ self.attn_rel.T
         return relation_attention(z, el, er, em, graph, slope=slope, backend=backend).flatten(1)
 

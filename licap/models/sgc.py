@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import MODELS, DownstreamModel, Setting, register
+from licap.models.base import MODELS, DownstreamModel, Setting, linear_of_sums, register
 from licap.ops import neighbour_sum
 
 
@@ -38,15 +38,8 @@ class SGC(DownstreamModel):
     def forward(self, *channels: Tensor) -> Tensor:
         """channels: one, [N, in_dim]. Returns: scores [N]."""
         (inputs,) = channels
-        hidden = nn.functional.relu(self._convolve(self.layer1, inputs))
-        return self._convolve(self.layer2, hidden).squeeze(-1)
-
-    def _convolve(self, layer: nn.Linear, h: Tensor) -> Tensor:
-        # As in GCN, propagation runs over the narrower width.
-        if layer.in_features < layer.out_features:
-            out: Tensor = layer(self._propagate(h))
-            return out
-        return self._propagate(h @ layer.weight.T) + layer.bias
+        hidden = nn.functional.relu(linear_of_sums(self.layer1, inputs, self._propagate))
+        return linear_of_sums(self.layer2, hidden, self._propagate).squeeze(-1)
 
     def _propagate(self, h: Tensor) -> Tensor:
         root = self.get_buffer("_inverse_root")

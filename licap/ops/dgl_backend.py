@@ -1,26 +1,24 @@
 """The primitives by DGL's g-SDDMM and g-SpMM kernels: the rival, and a check on the others. CPU only.
 
-DGL is imported at the first call; its graph is made once per graph.
+DGL is imported at the first call.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from licap.graph import KnowledgeGraph
+from licap.ops.per_graph import PerGraph
 from licap.ops.registry import Backend, register
 from licap.optional import has_dgl, import_dgl
-
-_GRAPHS: WeakKeyDictionary[KnowledgeGraph, tuple[Any, Tensor]] = WeakKeyDictionary()
 
 
 def relation_attention(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
     """See `licap.ops.relation_attention`. Raises: DeviceError where DGL is missing."""
-    ops, dgl_graph, rel = _prepared(graph)
+    ops, (dgl_graph, rel) = import_dgl().ops, _prepared(graph)
     if not graph.num_edges:
         # DGL's softmax refuses a graph without edges. The product keeps the output on the autograd tape.
         return z * 0
@@ -34,7 +32,7 @@ def dot_attention(
     q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, relation_key: Tensor | None, graph: KnowledgeGraph
 ) -> Tensor:
     """See `licap.ops.dot_attention`. Raises: DeviceError where DGL is missing."""
-    ops, dgl_graph, rel = _prepared(graph)
+    ops, (dgl_graph, rel) = import_dgl().ops, _prepared(graph)
     if not graph.num_edges:
         return v * 0
     logits = ops.u_dot_v(dgl_graph, k, q).squeeze(-1) * gain.index_select(0, rel) + shift.index_select(0, rel)
@@ -46,17 +44,15 @@ def dot_attention(
 
 def neighbour_sum(x: Tensor, graph: KnowledgeGraph) -> Tensor:
     """See `licap.ops.neighbour_sum`. Raises: DeviceError where DGL is missing."""
-    ops, dgl_graph, _ = _prepared(graph)
+    ops, (dgl_graph, _) = import_dgl().ops, _prepared(graph)
     out: Tensor = ops.copy_u_sum(dgl_graph, x)
     return out
 
 
-def _prepared(graph: KnowledgeGraph) -> tuple[Any, Any, Tensor]:
-    """DGL's operators, its graph, and the relations of its edges."""
-    ops = import_dgl().ops
-    if graph not in _GRAPHS:
-        _GRAPHS[graph] = graph.to_dgl(), torch.tensor(graph.rel)
-    return ops, *_GRAPHS[graph]
+@PerGraph
+def _prepared(graph: KnowledgeGraph) -> tuple[Any, Tensor]:
+    """DGL's graph, and the relations of its edges."""
+    return graph.to_dgl(), torch.tensor(graph.rel)
 
 
 register(

@@ -6,7 +6,6 @@ Notation: edges sorted by destination are "in order"; a transposed order lists p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from licap.graph import KnowledgeGraph
+from licap.ops.per_graph import PerGraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +43,9 @@ class EdgeIndex:
     by_rel: Grouping
 
 
-_CACHE: WeakKeyDictionary[KnowledgeGraph, dict[torch.device, EdgeIndex]] = WeakKeyDictionary()
-
-
+@PerGraph
 def edge_index(graph: KnowledgeGraph, device: torch.device) -> EdgeIndex:
-    """The graph's tensors on a device; kept as long as the graph lives."""
-    per_device = _CACHE.setdefault(graph, {})
-    if device not in per_device:
-        per_device[device] = _build(graph, device)
-    return per_device[device]
-
-
-def _build(graph: KnowledgeGraph, device: torch.device) -> EdgeIndex:
+    """The graph's tensors on a device."""
     order = graph.incoming.order
     src, dst, rel = graph.src[order], graph.dst[order], graph.rel[order]
 

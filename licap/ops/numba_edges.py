@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from licap.graph import Adjacency, IndexArray, KnowledgeGraph
+from licap.ops.per_graph import PerGraph
 
 # Sums over relations are kept apart per chunk.
 _MOST_CHUNKS, _FEWEST_CHUNKS = 32, 8
@@ -48,21 +48,17 @@ class BothWays:
     places: IndexArray
 
 
-_CACHE: WeakKeyDictionary[KnowledgeGraph, BothWays] = WeakKeyDictionary()
-
-
+@PerGraph
 def both_ways(graph: KnowledgeGraph) -> BothWays:
-    """The graph's edges; kept as long as the graph lives."""
-    if graph not in _CACHE:
-        incoming, outgoing = graph.incoming.order, graph.outgoing.order
-        among_incoming = np.empty_like(incoming)
-        among_incoming[incoming] = np.arange(incoming.size)
-        _CACHE[graph] = BothWays(
-            by_dst=_edges(graph, graph.incoming, graph.src),
-            by_src=_edges(graph, graph.outgoing, graph.dst),
-            places=among_incoming[outgoing],
-        )
-    return _CACHE[graph]
+    """The graph's edges."""
+    incoming, outgoing = graph.incoming.order, graph.outgoing.order
+    among_incoming = np.empty_like(incoming)
+    among_incoming[incoming] = np.arange(incoming.size)
+    return BothWays(
+        by_dst=_edges(graph, graph.incoming, graph.src),
+        by_src=_edges(graph, graph.outgoing, graph.dst),
+        places=among_incoming[outgoing],
+    )
 
 
 def _edges(graph: KnowledgeGraph, adjacency: Adjacency, ends: IndexArray) -> Edges:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from licap.graph import KnowledgeGraph
+from licap.ops.per_graph import PerGraph
 
 # Edges of a chunk: 64 Ki rows of 448 floats are 117 MB.
 _CHUNK = 65_536
@@ -30,9 +30,6 @@ class _Chunk:
     spans: tuple[tuple[int, int, int], ...]
 
 
-_CACHE: WeakKeyDictionary[KnowledgeGraph, dict[torch.device, tuple[_Chunk, ...]]] = WeakKeyDictionary()
-
-
 def relation_sum(x: Tensor, weight: Tensor, graph: KnowledgeGraph) -> Tensor:
     """out[v] = Σ_{e=(u→v)} x[u] · weight[type(e)], parallel edges counted one by one.
 
@@ -40,11 +37,14 @@ def relation_sum(x: Tensor, weight: Tensor, graph: KnowledgeGraph) -> Tensor:
     Returns: [N, G], zero where no edge comes in.
     Source: R-GCN (Schlichtkrull et al., ESWC 2018), equation 2 without its normalisation (published).
     """
-    per_device = _CACHE.setdefault(graph, {})
-    if x.device not in per_device:
-        per_device[x.device] = tuple(_chunks(graph, x.device))
-    out: Tensor = _RelationSum.apply(x, weight, per_device[x.device])  # type: ignore[no-untyped-call]
+    out: Tensor = _RelationSum.apply(x, weight, chunks_of(graph, x.device))  # type: ignore[no-untyped-call]
     return out
+
+
+@PerGraph
+def chunks_of(graph: KnowledgeGraph, device: torch.device) -> tuple[_Chunk, ...]:
+    """The graph's edges on a device, relation by relation."""
+    return tuple(_chunks(graph, device))
 
 
 def _chunks(graph: KnowledgeGraph, device: torch.device) -> Iterator[_Chunk]:
