@@ -10,15 +10,14 @@ from pathlib import Path
 
 from licap.console import exit_status, say, tell
 from licap.files import write_file_atomically
+from search.chosen import add_study, chosen_study
 from search.insight import COMPARISON_FORMATS, compare
-from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, Study
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/compare.py", description=__doc__)
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
+    add_study(parser)
     for option, words in (("--rows", "a row"), ("--columns", "a column")):
         parser.add_argument(
             option,
@@ -35,7 +34,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=COMPARISON_FORMATS, default="text", help="default: text")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file instead of the terminal")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
     return parser
 
 
@@ -48,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
     options = build_parser().parse_args(argv)
     with exit_status() as status:
-        study = Study.open(options.root, options.study or Study.latest(options.root))
+        study, space = chosen_study(options)
         table = compare(
             study.trials(),
-            SearchSpace.load(study.space_path),
+            space,
             study=study.name,
             rows=options.rows,
             columns=options.columns,

@@ -14,10 +14,11 @@ from pathlib import Path
 from licap.console import exit_status, say
 from licap.errors import ConfigError
 from licap.files import write_file_atomically
+from search.chosen import add_study, chosen_study
 from search.insight.exported import described, exported_text, replaced_by
 from search.insight.leaderboard import leaderboard, pick
 from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, Study
+from search.study import Study
 
 DEFAULT_OUT = {"config": Path("best.yaml"), "optuna": Path("study.db")}
 
@@ -25,7 +26,7 @@ DEFAULT_OUT = {"config": Path("best.yaml"), "optuna": Path("study.db")}
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/export.py", description=__doc__)
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
+    add_study(parser)
     parser.add_argument(
         "--what",
         choices=tuple(DEFAULT_OUT),
@@ -34,7 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rank", type=int, metavar="K", help="K-th best trial instead of the best")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; default: best.yaml, or study.db")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
     return parser
 
 
@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
     options = build_parser().parse_args(argv)
     with exit_status() as status:
-        study = Study.open(options.root, options.study or Study.latest(options.root))
-        space = SearchSpace.load(study.space_path)
+        study, space = chosen_study(options)
         out = options.out or DEFAULT_OUT[options.what]
         if options.what == "optuna":
             if options.rank is not None:
@@ -79,7 +78,7 @@ def export_storage(study: Study, space: SearchSpace, out: Path) -> None:
 
     replaced = replaced_storage(out)
     trials = study.trials()
-    write_file_atomically(out, stored_study(trials, space, trial_spans(study.folder), study=study.name))
+    write_file_atomically(out, stored_study(trials, space, trial_spans(study), study=study.name))
     say(f"{out}: study {study.name} for Optuna, {leaderboard(trials, space).counts()}")
     if replaced is not None:
         say(f"replaced the export of {replaced}")

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from licap.console import exit_status, say
 from licap.files import write_file_atomically
+from search.chosen import add_study, chosen_study
 from search.insight.foresight import candidate_budgets, foresight
 from search.insight.replay_plot import regret_png
 from search.insight.replay_tables import REPLAY_FORMATS, foresight_words, replay_words
 from search.insight.replays import ORDERS, Plan, pruners, replay_study
 from search.space import PrunerConfig, SearchSpace
-from search.study import DEFAULT_ROOT, Study
+from search.study import Study
 
 PRUNERS = ("asha", "hyperband", "median", "none")
 
@@ -27,7 +28,7 @@ PRUNERS = ("asha", "hyperband", "median", "none")
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/replay.py", description=__doc__)
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
+    add_study(parser)
     parser.add_argument("--what", choices=("regret", "tau"), default="regret", help="default: regret")
     parser.add_argument(
         "--scheduler", type=some_of(PRUNERS), default=PRUNERS, metavar="NAME[,NAME]", help=f"of {', '.join(PRUNERS)}"
@@ -54,7 +55,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of the orders; default: 0")
     parser.add_argument("--format", choices=REPLAY_FORMATS, default="text", help="default: text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write table and picture here instead of printing")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
     return parser
 
 
@@ -100,8 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
     options = build_parser().parse_args(argv)
     with exit_status() as status:
-        study = Study.open(options.root, options.study or Study.latest(options.root))
-        space = SearchSpace.load(study.space_path)
+        study, space = chosen_study(options)
         files = (tau_files if options.what == "tau" else regret_files)(study, space, options)
         if options.out is None:
             say(str(next(iter(files.values()))).rstrip("\n"))

@@ -60,13 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def load_space(options: argparse.Namespace) -> SearchSpace:
     """The space to search: that of the file, or of the study to resume. Raises: ConfigError, StoreError."""
-    if options.resume and options.study is None:
-        name = None if options.space is None else SearchSpace.load(options.space, overrides=overrides(options)).name
-        options.study = name or Study.latest(options.root)
-    if options.space is None and not options.resume:
+    if options.space is not None:
+        space = SearchSpace.load(options.space, overrides=overrides(options))
+        if options.resume:
+            options.study = options.study or space.name
+        return space
+    if not options.resume:
         raise ConfigError("--space is missing: give a space file, or --resume to go on with a study.")
-    path = options.space or Study.open(options.root, options.study).space_path
-    return SearchSpace.load(path, overrides=overrides(options))
+    options.study = options.study or Study.latest(options.root)
+    return SearchSpace.load(Study.open(options.root, options.study).space_path, overrides=overrides(options))
 
 
 def overrides(options: argparse.Namespace) -> list[str]:

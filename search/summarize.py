@@ -8,19 +8,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from licap.console import exit_status, say
+from search.chosen import add_study, chosen_study
 from search.insight import leaderboard, render_text, summary_files, terminal_width, write_summary
 from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, Study
+from search.study import Study
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/summarize.py", description=__doc__)
-    parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
+    add_study(parser)
     return parser
 
 
@@ -28,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
     options = build_parser().parse_args(argv)
     with exit_status() as status:
-        study = Study.open(options.root, options.study or Study.latest(options.root))
-        space = SearchSpace.load(study.space_path)
+        study, space = chosen_study(options)
         write_summary(study.folder, summary_files(study.trials(), space, study=study.name))
         say(summary_text(study, space))
     return status.code

@@ -39,6 +39,7 @@ SEARCH_LAYERS = (
     ("study", "strategy", "tracking"),
     ("insight",),
     ("engine",),
+    ("chosen",),
     ("run", "export", "compare", "summarize", "replay"),
 )
 LIBRARY_ROOMS = {

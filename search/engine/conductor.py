@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from licap.config import TrialConfig
 from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
+from search.engine.entries import begin_tags, end_tags
 from search.engine.messages import Assignment, Failure, Interruption, StepResult
 from search.engine.past import Cut, Past
 from search.engine.side import SideTracker
@@ -36,7 +36,6 @@ class _Running:
 
     values: Mapping[str, Scalar]
     started: float
-    stage: str = ""
     budget: int = 0
     value: float | None = None
     notes: tuple[str, ...] = ()
@@ -116,7 +115,7 @@ class Conductor:
         running = _Running(trial.values, self._clock() - (trial.seconds or 0.0), stop_due=cut.stop_due)
         if trial.reports:
             last = trial.reports[-1]
-            running.stage, running.budget, running.value = last.stage, last.budget, last.metrics[self._metric_key]
+            running.budget, running.value = last.budget, last.metrics[self._metric_key]
         self._running[number] = running
         self._watch.started(number, trial.values)
         return self._assignment(number, trial.values)
@@ -146,7 +145,7 @@ class Conductor:
             self._end(number, "failed", Failure("invalid-config", str(error)))
             return None
         self._running[number].artifacts["config.yaml"] = config.to_yaml()
-        self._tracker.start_trial(number, config.flat(), self._tags(config))
+        self._tracker.start_trial(number, config.flat(), begin_tags(self._origin, config))
         return Assignment(
             number,
             config,
@@ -226,7 +225,7 @@ class Conductor:
             Reported(trial=number, stage=report.stage, epoch=report.epoch, budget=report.budget, metrics=metrics)
         )
         self._tracker.log(number, report.budget, metrics)
-        running.budget, running.stage, running.value = report.budget, report.stage, metrics[self._metric_key]
+        running.budget, running.value = report.budget, metrics[self._metric_key]
         self._proposer.observe_report(number, report.budget, running.value)
         self._watch.reported(number, report, running.value)
         decision = self._pruner.decide(TrialReport(trial=number, budget=report.budget, value=running.value))
@@ -245,23 +244,17 @@ class Conductor:
                 notes=running.notes,
             )
         )
-        running.artifacts["curves.csv"] = curves_csv(self._study.trial(number))
+        trial = self._study.trial(number)
+        running.artifacts["curves.csv"] = curves_csv(trial)
+        if failure is not None and failure.details:
+            running.artifacts["error.txt"] = failure.details
         final = running.value if state == "complete" else None
         self._proposer.finish(number, state, final, failure=failure.kind if failure else None)
         if state != "interrupted":
             self._study.checkpoint_path(number).unlink(missing_ok=True)
-        tags = {"stage": running.stage}
-        if failure is not None:
-            tags |= {"failure": failure.kind, "message": failure.message}
-            running.artifacts |= {"error.txt": failure.details} if failure.details else {}
-        if running.notes:
-            tags["notes"] = "; ".join(running.notes)
-        self._tracker.end_trial(number, state, tags, running.artifacts)
-        ranked = bool(leaderboard([self._study.trial(number)], self._space).ranked)
+        self._tracker.end_trial(number, state, end_tags(trial), running.artifacts)
+        ranked = bool(leaderboard([trial], self._space).ranked)
         self._watch.ended(number, state, running.value, failure.message if failure else "", ranked=ranked)
-
-    def _tags(self, config: TrialConfig) -> dict[str, object]:
-        return self._origin | {"fold": config.fold, "seed": config.seed}
 
 
 def has_traceback(details: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import cast
 
 from licap.errors import ConfigError
+from search.engine.entries import begin_tags, end_tags
 from search.engine.side import SideTracker
 from search.insight import curves_csv
 from search.space import SearchSpace
@@ -33,14 +34,9 @@ def _write(trial: TrialRecord, space: SearchSpace, tracker: SideTracker, origin:
         tracker.start_trial(trial.number, trial.values, {})
     else:
         artifacts["config.yaml"] = config.to_yaml()
-        tracker.start_trial(trial.number, config.flat(), {**origin, "fold": config.fold, "seed": config.seed})
+        tracker.start_trial(trial.number, config.flat(), begin_tags(origin, config))
     for report in trial.reports:
         tracker.log(trial.number, report.budget, report.metrics)
-    tags: dict[str, object] = {"stage": trial.reports[-1].stage if trial.reports else ""}
-    if trial.failure is not None:
-        tags |= {"failure": trial.failure, "message": trial.message}
-    if trial.notes:
-        tags["notes"] = "; ".join(trial.notes)
     # A trial that goes on is reopened by the conductor; until then it is cut off.
     state = trial.state if trial.state in FINAL else "interrupted"
-    tracker.end_trial(trial.number, cast(State, state), tags, artifacts)
+    tracker.end_trial(trial.number, cast(State, state), end_tags(trial), artifacts)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
+from search.insight.render import csv_text
 from search.study import TrialRecord
 
 
@@ -14,10 +12,8 @@ def curves_csv(trial: TrialRecord) -> str:
     A cell is empty where a report has no such metric; what is not finite is written as nan, inf or -inf.
     """
     metrics = list(dict.fromkeys(name for report in trial.reports for name in report.metrics))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["budget", "stage", "epoch", *metrics])
-    for report in trial.reports:
-        cells = [report.metrics.get(name, "") for name in metrics]
-        writer.writerow([report.budget, report.stage, report.epoch, *cells])
-    return out.getvalue()
+    rows = [
+        [report.budget, report.stage, report.epoch, *(report.metrics.get(name) for name in metrics)]
+        for report in trial.reports
+    ]
+    return csv_text(["budget", "stage", "epoch", *metrics], rows)

@@ -61,9 +61,7 @@ def render_csv(board: Leaderboard) -> str:
     """All columns in full precision, under their full names; a cell is empty where there is no value."""
     metrics = [f"val.{name}" for name in METRICS]
     head = ("rank", "trial", "state", "failure", "message", "notes", "budget", "seconds")
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*head, *metrics, *board.parameters])
+    lines: list[list[object]] = []
     for row in board:
         first = (
             row.rank,
@@ -77,7 +75,16 @@ def render_csv(board: Leaderboard) -> str:
         )
         found = [row.metrics.get(name) for name in metrics]
         values = ["null" if row.values.get(name, "") is None else row.values.get(name) for name in board.parameters]
-        writer.writerow([*first, *found, *values])
+        lines.append([*first, *found, *values])
+    return csv_text([*head, *metrics, *board.parameters], lines)
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV in full precision; None is an empty cell, what is not finite is written as nan, inf or -inf."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
     return out.getvalue()
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 
 from search.insight.foresight import DRAWS, LEVEL, Foresight, ForesightTable
+from search.insight.render import csv_text
 from search.insight.replays import NEAR, Replay, Replayed
-from search.insight.sheets import Sheet, csv_text, sheet_markdown, sheet_text
+from search.insight.sheets import Sheet, sheet_markdown, sheet_text
 from search.insight.simulation import Spread
 
 REPLAY_FORMATS = ("text", "md", "csv")

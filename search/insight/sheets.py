@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from search.insight.render import Column, table_lines
-from search.insight.tables import markdown
+from search.insight.tables import markdown, markdown_head, markdown_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,24 +32,10 @@ def sheet_text(sheet: Sheet) -> str:
 
 def sheet_markdown(sheet: Sheet) -> str:
     """A table, notes as a list below."""
-    rule = f"| --- |{' ---: |' * (len(sheet.heads) - 1)}"
-    lines = [_line(sheet.heads), rule, *map(_line, sheet.rows)]
+    lines = [*markdown_head(sheet.heads), *map(markdown_line, sheet.rows)]
     blocks = [
         " ".join(map(markdown, sheet.title)),
         "\n".join(lines),
         "\n".join(f"- {markdown(n)}" for n in sheet.notes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def csv_text(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV in full precision; None is an empty cell, infinity is `inf`."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(map(markdown, cells))} |"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +9,7 @@ from licap.fields import Scalar
 from licap.metrics import Metric
 from search.insight.cells import Cell, MetricTable
 from search.insight.comparison import Comparison
-from search.insight.render import Column, table_lines
+from search.insight.render import Column, csv_text, table_lines
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]")
 _LATEX = {
@@ -42,7 +40,7 @@ def comparison_markdown(table: Comparison) -> str:
     parts = [f"{markdown(table.rows.head)} by {markdown(table.columns.head)}, study {markdown(table.study)}. "]
     parts[0] += markdown(_method(table))
     for each in table.tables:
-        lines = [_markdown_line([table.rows.head, *table.columns.labels]), f"| --- |{' ---: |' * len(table.columns)}"]
+        lines = markdown_head([table.rows.head, *table.columns.labels])
         for row, label in enumerate(table.rows.labels):
             best = each.best(row)
             cells = (_markdown_cell(cell, column in best) for column, cell in enumerate(each.cells[row]))
@@ -62,17 +60,15 @@ def comparison_csv(table: Comparison) -> str:
 
     difference: mean over the pairs of this column minus the baseline; low, high: its 95 % interval.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     head = ("metric", "direction", "mean", "std", "n", "baseline", "improvement_percent", "p", "pairs")
-    writer.writerow([*table.rows.names, *table.columns.names, *head, "difference", "low", "high"])
+    lines: list[list[object]] = []
     baseline = table.columns.labels[table.baseline]
     for each in table.tables:
         for row, values in enumerate(table.rows.values):
             for column, cell in enumerate(each.cells[row]):
                 names = map(_csv_value, (*values, *table.columns.values[column]))
-                writer.writerow([*names, each.metric.name, each.metric.direction, *_csv_cell(cell, baseline)])
-    return out.getvalue()
+                lines.append([*names, each.metric.name, each.metric.direction, *_csv_cell(cell, baseline)])
+    return csv_text([*table.rows.names, *table.columns.names, *head, "difference", "low", "high"], lines)
 
 
 COMPARISON_FORMATS: Mapping[str, Callable[[Comparison], str]] = {
@@ -154,7 +150,13 @@ def _text_block(table: Comparison, each: MetricTable) -> list[str]:
     return table_lines(columns)
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
+def markdown_head(heads: Sequence[str]) -> list[str]:
+    """The first two lines of a table; the first column holds names, the others figures."""
+    return [markdown_line(heads), f"| --- |{' ---: |' * (len(heads) - 1)}"]
+
+
+def markdown_line(cells: Sequence[str]) -> str:
+    """A line of a table, its words as they are."""
     return f"| {' | '.join(map(markdown, cells))} |"
 
 

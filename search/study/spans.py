@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from search.study.events import Ended, Event, Proposed
-from search.study.record import RECORD_FILE, read_record
+from search.study.events import Ended, Proposed
+from search.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -18,15 +17,12 @@ class Span:
     end: float | None = None
 
 
-def trial_spans(folder: Path) -> Mapping[int, Span]:
-    """From a trial's proposal to its last end, by number. Raises: StoreError for a record that cannot be read."""
+def trial_spans(study: Study) -> Mapping[int, Span]:
+    """From a trial's proposal to its last end, by number."""
     spans: dict[int, Span] = {}
-
-    def take(event: Event, time: float) -> None:
+    for event, time in zip(study.events, study.times, strict=True):
         if isinstance(event, Proposed):
             spans[event.trial] = Span(time)
         elif isinstance(event, Ended):
             spans[event.trial] = Span(spans[event.trial].start, time)
-
-    read_record(folder / RECORD_FILE, take)
     return spans

@@ -178,6 +178,11 @@ class Study:
         return tuple(self._events)
 
     @property
+    def times(self) -> tuple[float, ...]:
+        """When each event was written, in seconds since the epoch."""
+        return tuple(self._times)
+
+    @property
     def left_by(self) -> Owner | None:
         """Who wrote to this study before, and died without giving its lock back."""
         return None if self._lock is None else self._lock.left_by
