@@ -14,13 +14,14 @@ from trial_cases import tiny_config, tiny_dataset
 from licap.config import config_from
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DivergedError
-from licap.model_configs import MODEL_NAMES
+from licap.model_configs import MODEL_NAMES, ModelConfigs
 from licap.sampling import closeness
 from licap.trial import Trial, contrastive_sample
 
 CONFIG_OF = {name: {"downstream.model": name, "data.features": "both"} for name in MODEL_NAMES}
-for _name in ("pagerank", "personalised_pagerank", "in_degree"):
-    CONFIG_OF[_name]["downstream.input"] = "features"
+for _name, _config in CONFIG_OF.items():
+    if not getattr(ModelConfigs(), _name).sees_inputs:
+        _config["downstream.input"] = "features"
 VARIANTS = {
     "two channels": {"data.features": "both"},
     "rgtn": {"data.features": "both", "downstream.model": "rgtn"},

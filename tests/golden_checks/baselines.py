@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from golden_checks.case import Case
+from golden_checks.models import stored_graph
 
 from licap.config import DownstreamConfig
-from licap.graph import KnowledgeGraph
 from licap.models import MODELS, Setting
 
 # float32 least squares there.
@@ -16,16 +16,11 @@ LINEAR_RTOL = 1e-5
 
 def check(case: Case) -> None:
     """Fits and predicts; the published ranks sum to 1, the models scale them."""
-    graph = KnowledgeGraph.from_edges(
-        case["in.src"],
-        case["in.dst"],
-        case["in.rel"],
-        num_nodes=case.number("in.num_nodes"),
-        num_relations=case.number("in.num_relations"),
-    )
     features, labels = torch.from_numpy(case["in.features"]).double(), torch.from_numpy(case["in.labels"])
     train, test = torch.from_numpy(case["in.train"]), case["in.test"]
-    setting = Setting(graph=graph, widths=(features.shape[1],), labelled=case["in.invalid"] == 0, backend="auto")
+    setting = Setting(
+        graph=stored_graph(case), widths=(features.shape[1],), labelled=case["in.invalid"] == 0, backend="auto"
+    )
 
     def predictions(name: str) -> np.ndarray:
         model = MODELS[name].build(DownstreamConfig(), setting)

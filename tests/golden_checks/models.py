@@ -9,16 +9,20 @@ from torch import nn
 from licap.graph import KnowledgeGraph
 
 
-def graph_with_loops(case: Case) -> KnowledgeGraph:
-    """The case's graph with one added loop per node."""
-    graph = KnowledgeGraph.from_edges(
+def stored_graph(case: Case) -> KnowledgeGraph:
+    """The case's graph as it is stored."""
+    return KnowledgeGraph.from_edges(
         case["in.src"],
         case["in.dst"],
         case["in.rel"],
         num_nodes=case.number("in.num_nodes"),
         num_relations=case.number("in.num_relations"),
     )
-    return graph.with_self_loops()
+
+
+def graph_with_loops(case: Case) -> KnowledgeGraph:
+    """The case's graph with one added loop per node."""
+    return stored_graph(case).with_self_loops()
 
 
 def golden_name(name: str) -> str:
