@@ -12,7 +12,7 @@ from typing import cast
 from licap.config import TrialConfig
 from licap.fields import Scalar, nearest_key, specs_of
 from search.space.declare import INVALID, parsed
-from search.space.findings import Findings, spelled
+from search.space.findings import Findings
 from search.space.parameter import Parameter, shown
 
 Allowed = tuple[Scalar, ...]
@@ -115,7 +115,7 @@ def _possible(
         return possible
     rest = ", ".join(shown(value) for value in allowed if value not in possible)
     if possible:
-        findings.remarks.append(f"{spelled(where)}: {parent} never takes {rest} here ({searched.range_text()}).")
+        findings.remark(where, f"{parent} never takes {rest} here ({searched.range_text()})")
     else:
         findings.add(where, f"can never hold: {rest} is no value of {parent} ({searched.range_text()})")
     return possible

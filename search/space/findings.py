@@ -30,6 +30,10 @@ class Findings:
         text = f"{self.where(path)}: {key}: {message if message.endswith('?') else message.rstrip('.') + '.'}"
         self._found.setdefault(text, 0 if self._is_override(path) else self.line(path))
 
+    def remark(self, path: Path_, message: str) -> None:
+        """Notes what is no problem and yet worth saying, with the same place as a problem would have."""
+        self.remarks.append(f"{self.where(path)}: {spelled(path)}: {message}.")
+
     def where(self, path: Path_) -> str:
         """`file:line`, or `--set` for what the command line gave."""
         return OVERRIDE if self._is_override(path) else f"{self.document.source}:{self.line(path)}"

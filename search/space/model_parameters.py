@@ -14,7 +14,7 @@ _MODEL = "downstream.model"
 
 
 def check_model_parameters(parameters: Iterable[Parameter], base: Mapping[str, Scalar], findings: Findings) -> None:
-    """Adds a finding for each parameter `downstream.MODEL.…` that can count beside another model."""
+    """Adds a finding for each parameter `downstream.MODEL.…` that counts beside another model, or without its own."""
     by_name = {parameter.name: parameter for parameter in parameters}
     for name in by_name:
         owner = _owner(name)
@@ -29,7 +29,13 @@ def check_model_parameters(parameters: Iterable[Parameter], base: Mapping[str, S
             continue
         allowed = requirements(name, by_name).get(_MODEL, by_name[_MODEL].values() or ())
         others = [str(value) for value in allowed if value != owner]
-        if others:
+        if len(others) == len(allowed):
+            findings.add(
+                ("search", name),
+                f"has no effect: {_MODEL} is never {owner} where it counts ({', '.join(others)}). Take it out, or "
+                f"search {_MODEL} with {owner} among its values",
+            )
+        elif others:
             findings.add(
                 ("search", name),
                 f"would also be searched for {', '.join(others)}, where it has no effect. "

@@ -18,6 +18,7 @@ from search.space.corners import check_combinations
 from search.space.declare import INVALID, declare, parsed
 from search.space.findings import OVERRIDE, Findings
 from search.space.grid import grid_size
+from search.space.lint import lint
 from search.space.model_parameters import check_model_parameters
 from search.space.notes import Counts, notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides, file_keys
@@ -51,6 +52,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
     findings.refuse()
     size = grid_size(parameters.settled, [*starting_points.values()]) if settings.sampler.name == "grid" else None
     trials = settings.trials or size or USUAL_TRIALS
+    lint(settings, parameters.settled, base, trials, findings)
     return SearchSpace(
         name=settings.name or study_name_of(stem),
         metric=chosen,
