@@ -135,6 +135,11 @@ class Trial:
         return self._downstream is not None and self._downstream.finished
 
     @property
+    def replays(self) -> bool:
+        """Whether stage 1 is not trained but reported again, as the store had it; False once stage 2 has begun."""
+        return isinstance(self._stage1, Replay)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers must know: of the data, and of the validation metrics so far."""
         if self._downstream is None or self._downstream.best is None:

@@ -72,7 +72,9 @@ class EmbeddingCache:
         try:
             save_checkpoint(path, {"key": key, "stored": stored.state_dict()})
         except StoreError as error:
-            self._say_once("put", f"pretrained embeddings are not kept for other trials. {error}")
+            # Of the folder, not of the file: processes that share it then say the same, which is told once.
+            reason = str(error).replace(str(path), str(self._folder))
+            self._say_once("put", f"pretrained embeddings are not kept for other trials. {reason}")
             return
         try:
             self._evict(path, began)

@@ -36,6 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-concurrent", metavar="N", help="trials at once, at most")
     parser.add_argument("--seed", metavar="N", help="seed of the search")
     parser.add_argument(
+        "--no-cache", action="store_true", help="neither take pretrained embeddings of earlier trials nor keep new ones"
+    )
+    parser.add_argument(
         "--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies and runs are kept"
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server or database; default: in the root folder")
@@ -79,6 +82,8 @@ def overrides(options: argparse.Namespace) -> list[str]:
         if value is not None:
             name = "name" if key == "study" else key
             spellings[f"{name}={value}"] = f"--{key.replace('_', '-')} {value}"
+    if options.no_cache:
+        spellings["cache.max_gb=0"] = "--no-cache"
     check_once([*options.set, *spellings], spellings)
     return [*options.set, *(word for word in spellings if not word.startswith("name="))]
 

@@ -14,8 +14,9 @@ from licap.config import DataConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError, DivergedError, LicapError, StoreError
-from licap.trial import Trial
-from search.engine.messages import Assignment, Failure, StepResult
+from licap.trial import Report, Trial
+from search.cache import EmbeddingCache
+from search.engine.messages import Assignment, CachePlace, Failure, StepResult
 
 ASSIGNMENT = "assignment"
 RESULT = "result"
@@ -24,10 +25,20 @@ RESULT = "result"
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
     """Steps a `licap.Trial` by `report_every` epochs. A trial may fail for a known reason; the actor lives on."""
 
-    def setup(self, config: dict[str, Any], datasets: Mapping[DataConfig, Dataset] | None = None) -> None:
-        """Called once per process. datasets: shared through the object store, read-only and not copied."""
+    def setup(
+        self,
+        config: dict[str, Any],
+        datasets: Mapping[DataConfig, Dataset] | None = None,
+        cache: CachePlace | None = None,
+    ) -> None:
+        """Called once per process. datasets: shared through the object store, read-only and not copied.
+
+        cache: where pretrained embeddings are looked for and kept; None: nowhere.
+        """
         self._shared = dict(datasets or {})
         self._own: tuple[DataConfig, Dataset] | None = None
+        self._warnings: list[str] = []
+        self._store = None if cache is None else EmbeddingCache(cache.folder, cache.max_bytes, self._warnings.append)
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -45,7 +56,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._assignment = assignment
         self._trial: Trial | None = None
         self._budget = 0
-        self._warning = ""
+        self._pretraining = ""
         self._saved = time.monotonic()
 
     def _advance(self) -> StepResult:
@@ -56,27 +67,35 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
                 reports.append(report)
                 self._budget = report.budget
         except LicapError as error:
-            return StepResult(tuple(reports), finished=True, failure=failure_of(error))
+            return self._result(reports, finished=True, failure=failure_of(error))
         finished = trial.finished or len(reports) < self._assignment.report_every
-        warning, self._warning = self._warning, ""
-        return StepResult(tuple(reports), finished, notes=tuple(trial.notes), warning=warning)
+        return self._result(reports, finished=finished, notes=tuple(trial.notes))
+
+    def _result(
+        self, reports: list[Report], *, finished: bool, failure: Failure | None = None, notes: tuple[str, ...] = ()
+    ) -> StepResult:
+        warnings = tuple(self._warnings)
+        self._warnings.clear()
+        return StepResult(tuple(reports), finished, failure, notes, warnings, self._pretraining)
 
     def _begun(self) -> Trial:
         """The trial at its start, or where its checkpoint was taken."""
         config, path = self._assignment.config, self._assignment.checkpoint
         dataset = self._dataset(config.data)
-        trial = Trial(config, dataset=dataset)
+        trial = Trial(config, dataset=dataset, store=self._store)
+        self._pretraining = origin_of_pretraining(trial)
         if not self._assignment.recorded or not path.exists():
             return trial
         try:
             state = load_checkpoint(path)
             if state["budget"] <= self._assignment.recorded:
                 trial.load_state_dict(state["trial"])
-                self._budget = state["budget"]
+                self._budget, self._pretraining = state["budget"], state["pretraining"]
         except (LicapError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             # Beginning anew costs time and changes nothing: the same config gives the same reports.
-            self._warning = f"trial {self._assignment.number} begins anew: {path} cannot be used ({error})"
-            return Trial(config, dataset=dataset)
+            self._warnings.append(f"trial {self._assignment.number} begins anew: {path} cannot be used ({error})")
+            trial = Trial(config, dataset=dataset, store=self._store)
+            self._pretraining = origin_of_pretraining(trial)
         return trial
 
     def _keep(self) -> None:
@@ -85,9 +104,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
             return
         self._saved = time.monotonic()
         try:
-            save_checkpoint(self._assignment.checkpoint, {"budget": self._budget, "trial": self._trial.state_dict()})
+            state = {"budget": self._budget, "pretraining": self._pretraining, "trial": self._trial.state_dict()}
+            save_checkpoint(self._assignment.checkpoint, state)
         except StoreError as error:
-            self._warning = f"trial {self._assignment.number} goes on without a checkpoint. {error}"
+            self._warnings.append(f"trial {self._assignment.number} goes on without a checkpoint. {error}")
 
     def _dataset(self, config: DataConfig) -> Dataset:
         if config in self._shared:
@@ -96,6 +116,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
             # One at a time: a space that searches `data` may ask for a new one in each trial.
             self._own = (config, load_dataset(config))
         return self._own[1]
+
+
+def origin_of_pretraining(trial: Trial) -> str:
+    """`trained` or `cached`, of a trial that has just begun; empty where it has no pretraining of its own."""
+    if not trial.config.pretrains:
+        return ""
+    return "cached" if trial.replays else "trained"
 
 
 def failure_of(error: LicapError) -> Failure:

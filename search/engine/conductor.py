@@ -39,6 +39,7 @@ class _Running:
     budget: int = 0
     value: float | None = None
     notes: tuple[str, ...] = ()
+    pretraining: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
     stop_due: bool = False
 
@@ -75,6 +76,7 @@ class Conductor:
         self._next = past.proposed
         self._exhausted = False
         self._stop_reason: str | None = None
+        self._warned: set[str] = set()
 
     @property
     def stop_reason(self) -> str | None:
@@ -165,8 +167,9 @@ class Conductor:
             return True
         running = self._running[number]
         running.notes = result.notes or running.notes
-        if result.warning:
-            self._watch.said(f"warning: {result.warning}")
+        running.pretraining = result.pretraining or running.pretraining
+        for warning in result.warnings:
+            self._warn(warning)
         # A trial that goes on from its checkpoint repeats what is recorded already.
         fresh = [report for report in result.reports if report.budget > running.budget]
         if running.stop_due and fresh:
@@ -212,6 +215,20 @@ class Conductor:
         for number in list(self._running):
             self._end(number, "interrupted", Failure("interrupted", f"cut off: {reason}"))
         self._study.append(StudyEnded(reason=reason, seconds=self._clock() - self._began))
+        self._say_what_was_cached()
+
+    def _warn(self, warning: str) -> None:
+        """Says it, unless it has been said: several slots meet the same full disk."""
+        if warning not in self._warned:
+            self._warned.add(warning)
+            self._watch.said(f"warning: {warning}")
+
+    def _say_what_was_cached(self) -> None:
+        origins = Counter(trial.pretraining for trial in self._study.trials())
+        if origins["cached"]:
+            self._watch.said(
+                f"pretraining: {origins['cached']} trials took it from the cache, {origins['trained']} trained it"
+            )
 
     def _stop(self, reason: str) -> None:
         self._stop_reason = reason
@@ -242,6 +259,7 @@ class Conductor:
                 budget=running.budget,
                 seconds=self._clock() - running.started,
                 notes=running.notes,
+                pretraining=running.pretraining,
             )
         )
         trial = self._study.trial(number)

@@ -15,7 +15,7 @@ from licap.errors import ConfigError, DataError, StoreError
 from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
-from search.engine.messages import Interruption
+from search.engine.messages import CachePlace, Interruption
 from search.engine.outlook import other_name
 from search.engine.past import Past, recall
 from search.engine.reconcile import reconcile
@@ -29,6 +29,7 @@ from search.study import FINAL, Study, TrialRecord
 from search.tracking import Tracker, git_commit, preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
+CACHE_FOLDER = "cache"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def run_search(
                 past=past,
             )
             try:
-                _tune(conductor, space, {data_config: dataset}, session.scratch)
+                _tune(conductor, space, {data_config: dataset}, cache_place(space, root), session.scratch)
             finally:
                 conductor.close()
         outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, ())
@@ -190,11 +191,23 @@ def _proposer(space: SearchSpace) -> Proposer:
     )
 
 
-def _tune(conductor: Conductor, space: SearchSpace, datasets: Mapping[DataConfig, Dataset], scratch: Path) -> None:
+def cache_place(space: SearchSpace, root: Path) -> CachePlace | None:
+    """The cache that all studies of a root share; None where it is turned off."""
+    max_bytes = int(space.cache.max_gb * 1e9)
+    return CachePlace(root / CACHE_FOLDER, max_bytes) if max_bytes else None
+
+
+def _tune(
+    conductor: Conductor,
+    space: SearchSpace,
+    datasets: Mapping[DataConfig, Dataset],
+    cache: CachePlace | None,
+    scratch: Path,
+) -> None:
     # Ray reads its environment when it is imported, and `ray_session` sets it.
     from search.engine.tuning import tune_study
 
-    tune_study(conductor, space, datasets=datasets, scratch=scratch)
+    tune_study(conductor, space, datasets=datasets, cache=cache, scratch=scratch)
 
 
 def origin_tags(dataset: Dataset) -> dict[str, object]:

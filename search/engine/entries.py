@@ -16,10 +16,12 @@ def begin_tags(origin: Mapping[str, object], config: TrialConfig) -> Tags:
 
 
 def end_tags(trial: TrialRecord) -> Tags:
-    """Tags of a trial that has ended: its stage, why it failed, what must be known of its values."""
+    """Tags of a trial that has ended: stage, why it failed, where its pretraining comes from, what to know."""
     tags: Tags = {"stage": trial.reports[-1].stage if trial.reports else ""}
     if trial.failure is not None:
         tags |= {"failure": trial.failure, "message": trial.message}
+    if trial.pretraining:
+        tags["pretraining"] = trial.pretraining
     if trial.notes:
         tags["notes"] = "; ".join(trial.notes)
     return tags

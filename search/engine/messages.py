@@ -37,6 +37,14 @@ class Failure:
     details: str = ""
 
 
+@dataclass(frozen=True)
+class CachePlace:
+    """Where actors keep pretrained embeddings for each other and for later studies, and how large that may become."""
+
+    folder: Path
+    max_bytes: int
+
+
 @dataclass
 class Interruption:
     """Whether somebody asked the search to stop; `ask` is safe to call from a signal handler."""
@@ -53,11 +61,13 @@ class StepResult:
     """What an actor did since its last result.
 
     reports: in order, one per epoch. finished: the trial has no more reports. failure: set where it ended badly.
-    notes: flags that belong into table and tags, such as a constant prediction. warning: what people should know now.
+    notes: flags that belong into table and tags, such as a constant prediction. warnings: what people should know now.
+    pretraining: `trained` or `cached`, where it comes from; empty where the trial has none, or has not begun.
     """
 
     reports: tuple[Report, ...]
     finished: bool
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
+    pretraining: str = ""

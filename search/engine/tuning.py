@@ -12,11 +12,17 @@ from licap.datasets.dataset import Dataset
 from search.engine.actor import TrialActor
 from search.engine.adapters import Relay, StudyScheduler, StudySearcher, StudyStopper
 from search.engine.conductor import Conductor
+from search.engine.messages import CachePlace
 from search.space import SearchSpace
 
 
 def tune_study(
-    conductor: Conductor, space: SearchSpace, *, datasets: Mapping[DataConfig, Dataset], scratch: Path
+    conductor: Conductor,
+    space: SearchSpace,
+    *,
+    datasets: Mapping[DataConfig, Dataset],
+    cache: CachePlace | None,
+    scratch: Path,
 ) -> None:
     """Runs all trials of a study. datasets: put into the object store once, for every slot to read.
 
@@ -24,7 +30,7 @@ def tune_study(
     """
     relay = Relay(conductor)
     trainable = tune.with_resources(
-        tune.with_parameters(TrialActor, datasets=datasets),
+        tune.with_parameters(TrialActor, datasets=datasets, cache=cache),
         {"cpu": space.resources.cpus, "gpu": space.resources.gpus},
     )
     tune.Tuner(

@@ -62,6 +62,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         sampler=settings.sampler,
         pruner=settings.pruner,
         resources=settings.resources,
+        cache=settings.cache,
         trials=trials,
         time_budget_s=settings.time_budget,
         max_concurrent=settings.max_concurrent,

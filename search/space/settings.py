@@ -69,6 +69,13 @@ class Resources(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CacheConfig(Checked):
+    """What is kept of pretraining, so that trials which share it train it once; results do not depend on it."""
+
+    max_gb: float = real(2.0, "GB of embeddings kept for other trials and studies of a root; 0: none", at_least=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpaceSettings(Checked):
     """Every key of a space file but `preset`, `config`, `search` and `start`."""
 
@@ -85,6 +92,7 @@ class SpaceSettings(Checked):
     max_concurrent: int | None = whole(None, "trials at a time; null: what the resources allow", at_least=1)
     seed: int = whole(0, "seed of the sampler", at_least=0, at_most=2**32 - 1)
     resources: Resources = part(Resources)
+    cache: CacheConfig = part(CacheConfig)
     max_failures: int = whole(
         2, "times that a trial whose worker process died goes on from its checkpoint", at_least=0, at_most=100
     )

@@ -17,7 +17,7 @@ from search.space.conditions import active
 from search.space.corners import build_config, edges
 from search.space.grid import grid_size
 from search.space.parameter import Parameter
-from search.space.settings import PrunerConfig, Resources, SamplerConfig
+from search.space.settings import CacheConfig, PrunerConfig, Resources, SamplerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class SearchSpace:
     sampler: SamplerConfig
     pruner: PrunerConfig
     resources: Resources
+    cache: CacheConfig
     trials: int
     time_budget_s: float | None
     max_concurrent: int | None
@@ -138,6 +139,7 @@ class SearchSpace:
             "max_concurrent": self.max_concurrent,
             "seed": self.seed,
             "resources": {"cpus": self.resources.cpus, "gpus": self.resources.gpus},
+            "cache": {"max_gb": self.cache.max_gb},
             "max_failures": self.max_failures,
             "checkpoint_every": self.checkpoint_every_s,
             "report_every": self.report_every,

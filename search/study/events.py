@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from licap.fields import Scalar
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,10 @@ class Restarted:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A trial ended as complete, pruned, failed (with the class of failure) or interrupted."""
+    """A trial ended as complete, pruned, failed (with the class of failure) or interrupted.
+
+    pretraining: `trained`, or `cached` where an earlier trial had done it; empty without one, and up to format 2.
+    """
 
     durable: ClassVar[bool] = True
     trial: int
@@ -86,6 +89,7 @@ class Ended:
     budget: int
     seconds: float
     notes: tuple[str, ...] = ()
+    pretraining: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ class TrialRecord:
 
     `state` is one of `STATES`; a trial whose process was killed stays "running". `reports` are in order of budget, one
     for each budget. `failure` is the class of failure of a failed trial, `message` what it said.
+    `pretraining` is `trained` or `cached`; empty where there is none, or while the trial runs.
     """
 
     number: int
@@ -31,6 +32,7 @@ class TrialRecord:
     reports: tuple[Reported, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float | None = None
+    pretraining: str = ""
 
     @property
     def budget(self) -> int:
@@ -95,4 +97,5 @@ def _ended(trial: TrialRecord, event: Ended) -> TrialRecord:
         message=event.message,
         notes=event.notes,
         seconds=event.seconds,
+        pretraining=event.pretraining,
     )

@@ -1,0 +1,167 @@
+"""Pretraining shared between trials and studies through the cache: real searches, and the actor cut off anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest_tools import Workplace, make_workplace
+from test_main_job import runs_of, trials_of
+from trial_cases import tiny_config, tiny_dataset
+
+from licap.trial import Report, Trial
+from search.engine.actor import ASSIGNMENT, RESULT, TrialActor
+from search.engine.driver import cache_place
+from search.engine.messages import Assignment, CachePlace, StepResult
+from search.run import build_parser, load_space
+from search.space import SearchSpace, check_same
+from search.study import TrialRecord
+
+# Two pretrainings, each with three downstream trainings.
+SPACE = """\
+name: small
+metric: NDCG@20
+config:
+  data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
+  data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+  pretrain: {max_epochs: 6, heads: 2, hidden: 4, out_dim: 8}
+  downstream: {max_epochs: 18, model: geni, input: embeddings}
+search:
+  pretrain.imp_ratio: {type: categorical, choices: [0.2, 0.3]}
+  downstream.lr: {type: categorical, choices: [1e-4, 1e-3, 1e-2]}
+sampler: grid
+pruner: none
+report_every: 2
+"""
+SEARCH = ("search/run.py", "--space", "cached.yaml", "--max-concurrent")
+EPOCHS = {"pretrain.max_epochs": 4, "downstream.max_epochs": 4}
+
+
+def by_values(trials: tuple[TrialRecord, ...]) -> dict[object, TrialRecord]:
+    """Trials by what tells them apart, in whichever order slots took them."""
+    return {tuple(sorted(trial.values.items())): trial for trial in trials}
+
+
+class Searches:
+    """A search without a cache that works; one with; and a second study in the latter's root, an entry damaged."""
+
+    def __init__(self, without: Workplace, shared: Workplace, database: Path) -> None:
+        self.without, self.shared = without, shared
+        for place in (without, shared):
+            place.write("cached.yaml", SPACE)
+            (place.folder / "mlruns").mkdir()
+            shutil.copy(database, place.folder / "mlruns" / "mlflow.db")
+        without.write("mlruns/cache", "in the way")
+        with ThreadPoolExecutor(2) as pool:
+            alone, first = pool.map(lambda place: place.run(*SEARCH, "2"), (without, shared))
+        damaged = min((shared.folder / "mlruns" / "cache").glob("*.pt"))
+        damaged.write_bytes(damaged.read_bytes()[:-100])
+        words = ("--set", "pruner={name: asha, grace: 2, reduction: 2}", "--study", "second")
+        second = shared.run(*SEARCH, "1", *words)
+        assert [done.returncode for done in (alone, first, second)] == [0, 0, 0], second.stderr
+        self.said = {"without": alone.stderr, "first": first.stderr, "second": second.stderr}
+
+    def trials(self, name: str) -> Mapping[object, TrialRecord]:
+        """Trials of one of the three."""
+        place = self.without if name == "without" else self.shared
+        return by_values(trials_of(place, "second" if name == "second" else "small"))
+
+
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searches:
+    """All three, run once."""
+    return Searches(*(make_workplace(tmp_path_factory.mktemp(name)) for name in ("without", "shared")), empty_database)
+
+
+def test_results_are_the_same_bits_with_and_without_the_cache(searches: Searches) -> None:
+    trained, first, second = (searches.trials(name) for name in ("without", "first", "second"))
+    assert len(trained) == 6
+    for values, trial in trained.items():
+        assert first[values].reports
+        assert [r.metrics for r in first[values].reports] == [r.metrics for r in trial.reports]
+        # What was pruned is the beginning of what was not.
+        begun = second[values].reports
+        assert [r.metrics for r in begun] == [r.metrics for r in trial.reports[: len(begun)]]
+    assert {trial.state for trial in second.values()} == {"complete", "pruned"}
+
+
+def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from(searches: Searches) -> None:
+    first = sorted(trial.pretraining for trial in searches.trials("first").values())
+    # Two slots may begin with the same one at the same time.
+    assert first[:3] == ["cached"] * 3 and "trained" in first
+    assert "took it from the cache" in searches.said["first"]
+    tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(searches.shared, "trial")}
+    assert set(tags.values()) == {"cached", "trained"}
+    assert {trial.pretraining for trial in searches.trials("without").values()} == {"trained"}
+
+
+def test_a_second_study_takes_all_but_what_is_damaged(searches: Searches) -> None:
+    second = searches.trials("second").values()
+    assert sorted(trial.pretraining for trial in second) == ["cached"] * 5 + ["trained"]
+    assert searches.said["second"].count("damaged") == 1
+
+
+def test_a_folder_that_cannot_be_used_is_said_once_whatever_the_slots(searches: Searches) -> None:
+    assert searches.said["without"].count("are not kept for other trials") == 1
+
+
+def steps(actor: TrialActor, count: int | None = None) -> list[StepResult]:
+    """Runs an actor to its trial's end, or for some stretches."""
+    found: list[StepResult] = []
+    while (count is None or len(found) < count) and not (found and found[-1].finished):
+        found.append(actor.step()[RESULT])
+    return found
+
+
+def new_actor(folder: Path, checkpoint: Path, recorded: int = 0) -> TrialActor:
+    """An actor as Ray would set it up, in this process."""
+    config = tiny_config(EPOCHS)
+    actor = TrialActor.__new__(TrialActor)
+    assignment = Assignment(0, config, 1, checkpoint, checkpoint_s=0.0, recorded=recorded)
+    actor.setup({ASSIGNMENT: assignment}, {config.data: tiny_dataset()}, CachePlace(folder, 10_000_000))
+    return actor
+
+
+def reports_of(results: list[StepResult]) -> list[Report]:
+    """All reports, in order."""
+    return [report for result in results for report in result.reports]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["cache still there", "cache gone"])
+@pytest.mark.parametrize("cut", [2, 4, 6])
+def test_a_trial_with_cached_pretraining_is_resumed_wherever_it_was_cut(tmp_path: Path, cut: int, kept: bool) -> None:
+    folder, checkpoint = tmp_path / "cache", tmp_path / "0.pt"
+    whole = steps(new_actor(folder, tmp_path / "whole.pt"))
+    assert reports_of(whole) == list(Trial(tiny_config(EPOCHS), dataset=tiny_dataset()))
+    assert {result.pretraining for result in whole} == {"trained"}
+    head = steps(new_actor(folder, checkpoint), cut)
+    if not kept:
+        shutil.rmtree(folder)
+    tail = steps(new_actor(folder, checkpoint, recorded=cut))
+    # A checkpoint is taken before a stretch, so the last one before the cut is repeated.
+    assert reports_of(head)[:-1] + reports_of(tail) == reports_of(whole)
+    assert {result.pretraining for result in head + tail} == {"cached"}
+    assert not [warning for result in head + tail for warning in result.warnings]
+
+
+def test_the_cache_is_bounded_by_the_space_file_and_turned_off_by_an_option(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SPACE, encoding="utf-8")
+
+    def place_of(*words: str) -> CachePlace | None:
+        return cache_place(
+            load_space(build_parser().parse_args(["--space", str(tmp_path / "small.yaml"), *words])), tmp_path
+        )
+
+    assert place_of() == CachePlace(tmp_path / "cache", 2_000_000_000)
+    assert place_of("--set", "cache.max_gb=0.5") == CachePlace(tmp_path / "cache", 500_000_000)
+    assert place_of("--no-cache") is None
+
+
+def test_a_study_goes_on_with_or_without_a_cache() -> None:
+    with_cache, without = (
+        SearchSpace.from_text(SPACE, source="small.yaml", overrides=[f"cache.max_gb={size}"]) for size in (1, 0)
+    )
+    check_same(with_cache, without)
