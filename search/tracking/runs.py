@@ -19,6 +19,8 @@ Artifacts = Mapping[str, str | bytes]
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_METRICS, _MAX_OTHERS = 1000, 100
 _FINAL = ("complete", "pruned", "failed")
+# What was said of a trial's end, which was none if the trial goes on.
+_OF_AN_END = ("failure", "message", "notes")
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Point:
 
 @dataclass
 class _Run:
-    """A child run: its id, which (metric, step) it holds, and where a metric first was not finite."""
+    """A child run: its id, which (metric, step) it holds, its tags when it was found, and where a metric first was not
+    finite."""
 
     run_id: str
     written: set[tuple[str, int]] = field(default_factory=set)
+    tags: frozenset[str] = frozenset()
     non_finite: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,6 +70,8 @@ class StudyRuns:
             child = _Run(self._create(f"trial {number}", given | {_PARENT_TAG: self.parent_id}))
         else:
             self._reopen(child.run_id, given)
+            for name in child.tags.intersection(_OF_AN_END):
+                self._client.delete_tag(child.run_id, name)
         self._children[number] = child
         self._log_params(child.run_id, params)
 
@@ -142,7 +148,8 @@ class StudyRuns:
             return None
         run_id = found[0].info.run_id
         histories = (self._client.get_metric_history(run_id, name) for name in found[0].data.metrics)
-        return _Run(run_id, {(metric.key, metric.step) for history in histories for metric in history})
+        written = {(metric.key, metric.step) for history in histories for metric in history}
+        return _Run(run_id, written, frozenset(found[0].data.tags))
 
     def _create(self, name: str, tags: Mapping[str, object]) -> str:
         run = self._client.create_run(self._experiment_id, tags=_tags(tags), run_name=name)

@@ -149,6 +149,20 @@ def test_a_resumed_study_goes_on_in_its_runs(store: Any) -> None:
     assert store.history(store.trial(1), "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
+def test_what_was_said_of_an_end_that_was_none_is_taken_back(store: Any) -> None:
+    with store.tracker() as tracker:
+        tracker.start_trial(0, {}, {"fold": 0})
+        cut_off = {"stage": "pretrain", "failure": "interrupted", "message": "cut off", "notes": "slow"}
+        tracker.end_trial(0, "interrupted", cut_off, {})
+    store.client.set_tag(store.trial(0).info.run_id, "mine", "a word of my own")
+    with store.tracker(resume=True) as tracker:
+        tracker.start_trial(0, {}, {"fold": 0})
+        tracker.end_trial(0, "complete", {"stage": "downstream"}, {})
+    tags = {name: value for name, value in store.trial(0).data.tags.items() if not name.startswith("mlflow.")}
+    assert not tags.keys() & {"failure", "message", "notes"}
+    assert (tags["state"], tags["stage"], tags["mine"]) == ("complete", "downstream", "a word of my own")
+
+
 def test_a_study_of_the_same_name_gets_runs_of_its_own(store: Any) -> None:
     for _ in range(2):
         with store.tracker("s") as tracker:
