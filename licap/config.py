@@ -252,7 +252,11 @@ class RuntimeConfig(Checked):
 
     device: str = string("cpu", "cpu, cuda or cuda:N")
     dtype: str = choice("float32", "precision of models and features", ["float32", "float64"])
-    backend: str = choice("auto", "backend of attention and sums; auto: torch", ["auto", "numba", "torch", "dgl"])
+    backend: str = choice(
+        "auto",
+        "backend of attention and sums; auto: numba on the CPU from 50,000 edges, else torch",
+        ["auto", "numba", "torch", "dgl"],
+    )
     threads: int | None = whole(
         None,
         "CPU threads; null: all cores. Another count can change the last digits",

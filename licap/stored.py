@@ -165,6 +165,7 @@ def stage_key(config: TrialConfig, dataset: Dataset, device: torch.device) -> st
     backend, threads, device, torch's version. Nothing of `downstream`. Threads are those that torch has now.
     """
     depends = {name: value for name, value in config.flat().items() if name.startswith("pretrain.")}
+    num_edges = dataset.graph.num_edges + dataset.graph.num_nodes  # Encoders attend over loops, too.
     depends |= {
         "fingerprint": dataset.fingerprint,
         "features": features_digest(dataset, config.data.channels),
@@ -172,7 +173,7 @@ def stage_key(config: TrialConfig, dataset: Dataset, device: torch.device) -> st
         "split_seed": config.split_seed,
         "seed": config.seed,
         "dtype": config.runtime.dtype,
-        "backend": resolve_backend(config.runtime.backend, device).name,
+        "backend": resolve_backend(config.runtime.backend, device, num_edges).name,
         "threads": torch.get_num_threads(),
         "device": _kind_of(device),
         "program": f"{_PROGRAM}, torch {torch.__version__}",

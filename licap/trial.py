@@ -35,7 +35,7 @@ from licap.encoding import (
     out_dim,
     untrained_embeddings,
 )
-from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, StoreError
+from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, OutOfMemoryError, StoreError
 from licap.fields import shortened
 from licap.joint import JointModel
 from licap.label_scale import with_labels
@@ -78,8 +78,8 @@ class Trial:
     store: where stage 1 is looked for before it is trained, and kept when it ends; its reports are then the same, bit
     for bit. A state can be resumed with or without it.
     Everything that config or data can have wrong is found on construction.
-    Raises: ConfigError, DataError, DeviceError on construction; DivergedError while iterating, and again at every
-    further step: then the best parameters are those of the last finite best epoch.
+    Raises: ConfigError, DataError, DeviceError on construction; OutOfMemoryError at any time; DivergedError while
+    iterating, and again at every further step: then the best parameters are those of the last finite best epoch.
     """
 
     def __init__(
@@ -340,20 +340,20 @@ def contrastive_sample(config: TrialConfig, dataset: Dataset) -> HierarchicalSam
 def check_machine(runtime: RuntimeConfig) -> torch.device:
     """The device that a trial will use. Raises: DeviceError where this machine lacks it, or the backend."""
     device = checked_device(runtime.device)
-    resolve_backend(runtime.backend, device)
+    resolve_backend(runtime.backend, device, num_edges=0)
     return device
 
 
 @contextmanager
 def memory_in_words() -> Iterator[None]:
-    """Raises: ConfigError in place of torch's and numpy's errors about memory that cannot be had."""
+    """Raises: OutOfMemoryError in place of torch's and numpy's errors about memory that cannot be had."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         # On the CPU torch has no class for it.
         if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "allocate memory" not in str(error):
             raise
-        raise ConfigError(
+        raise OutOfMemoryError(
             "the trial needs more memory than the device has. Lower heads and widths (pretrain.heads, pretrain.hidden, "
             "pretrain.out_dim, downstream.geni.heads), give narrower features, or use another device."
         ) from None

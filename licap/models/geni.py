@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
 from licap.models.base import MODELS, DownstreamModel, Setting, register, relation_parameter, xavier_normal
+from licap.models.dropout import Dropout
 from licap.ops import relation_attention
 
 
@@ -75,7 +76,7 @@ class GENI(DownstreamModel):
         backend: str,
     ) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scoring = ScoringNetworks(in_dim, heads)
         self.relation_embedding = relation_parameter(graph.num_relations, relation_dim)
         self._layers = [ScoreAggregation(heads, relation_dim) for _ in range(layers)]

@@ -19,6 +19,7 @@ from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
 from licap.model_configs import RGTNConfig
 from licap.models.base import MODELS, DownstreamModel, Setting, register, relation_parameter, xavier_normal
+from licap.models.dropout import Dropout
 from licap.ops import dot_attention
 
 CHANNELS = ("struct", "semantic")
@@ -52,18 +53,18 @@ class RelationTerms(nn.Module):
             self.register_buffer("running_var", torch.ones(heads))
         self._mode, self._heads, self._hidden = mode, heads, hidden
 
-    def forward(self, relations: Tensor, edges: Edges) -> tuple[Tensor, Tensor, Tensor | None]:
-        """relations: [R, relation width]. Returns: gain and shift [R, H], and key [R, H, D] in mode dot."""
+    def forward(self, relations: Tensor, edges: Edges) -> list[Tensor]:
+        """relations: [R, relation width]. Returns: gain and shift [R, H], and in mode dot key [R, H, D]."""
         one, zero = relations.new_ones(()), relations.new_zeros(())
         shape = relations.shape[0], self._heads
         if self._mode == "dot":
             key = linear(relations, self.weight).view(*shape, self._hidden)
-            return one.expand(shape), zero.expand(shape), key
+            return [one.expand(shape), zero.expand(shape), key]
         projected = linear(relations, self.weight, self.bias)
         if self._mode == "add":
-            return one.expand(shape), projected, None
+            return [one.expand(shape), projected]
         gain = projected if self._mode == "mul" else torch.sigmoid(self._normalised(projected, edges.per_relation))
-        return gain, zero.expand(shape), None
+        return [gain, zero.expand(shape)]
 
     def _normalised(self, values: Tensor, count: Tensor) -> Tensor:
         """Batch normalisation over edges of [R, H] values that depend on the relation alone."""
@@ -93,18 +94,23 @@ class TowerLayer(nn.Module):
         self.relation = RelationTerms(own.edge_mode, own.heads, own.hidden, own.relation_dim)
         self.ffn1, self.ffn2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.bn1, self.bn2 = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
-        self.dropout = nn.Dropout(own.ffn_dropout)
+        self.dropout = Dropout(own.ffn_dropout)
         self._heads, self._hidden = own.heads, own.hidden
 
-    def forward(self, h: Tensor, relations: Tensor, edges: Edges) -> Tensor:
-        """h: [N, in]. relations: [R, relation width]. Returns: [N, W]."""
+    def attention_inputs(self, h: Tensor, relations: Tensor, edges: Edges) -> list[Tensor]:
+        """What `dot_attention` takes: q, k, v [N, H, D], gain and shift [R, H], and in mode dot key [R, H, D].
+
+        h: [N, in]. relations: [R, relation width].
+        """
         # One product for the three projections.
         projected = linear(h, torch.cat([self.q / math.sqrt(self._hidden), self.k, self.v]))
-        q, k, v = (part.reshape(-1, self._heads, self._hidden) for part in projected.chunk(3, dim=1))
-        gain, shift, key = self.relation(relations, edges)
-        out = dot_attention(q, k, v, gain, shift, edges.graph, relation_key=key, backend=edges.backend).flatten(1)
+        of_nodes = [part.reshape(-1, self._heads, self._hidden) for part in projected.chunk(3, dim=1)]
+        return [*of_nodes, *self.relation(relations, edges)]
+
+    def forward(self, h: Tensor, attended: Tensor) -> Tensor:
+        """What follows the attention. h: [N, in]. attended: [N, H, D]. Returns: [N, W]."""
         skipped = h if self.residual is None else linear(h, self.residual)
-        x = self.bn1(linear(out, self.o) + skipped)
+        x = self.bn1(linear(attended.flatten(1), self.o) + skipped)
         normed: Tensor = self.bn2(x + self.ffn2(self.dropout(relu(self.ffn1(x)))))
         return normed
 
@@ -118,7 +124,7 @@ class CoAttention(nn.Module):
         inner = max(1, width // 2)
         self.ffn1, self.ffn2 = nn.Linear(width, inner), nn.Linear(inner, width)
         self.layer_norm = nn.LayerNorm(width, eps=_LAYER_NORM_EPSILON)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, 2, W]. Returns: [N, 2, W]."""
@@ -154,14 +160,15 @@ class RGTN(DownstreamModel):
         super().__init__()
         width = own.heads * own.hidden
         self.relation_embedding = relation_parameter(graph.num_relations, own.relation_dim)
-        for name, in_dim in zip(CHANNELS, widths, strict=True):
-            layers = {f"layer{n}": TowerLayer(width if n else in_dim, own) for n in range(own.layers)}
-            self.add_module(name, nn.ModuleDict(layers))
+        towers = [[TowerLayer(width if n else in_dim, own) for n in range(own.layers)] for in_dim in widths]
+        for name, layers in zip(CHANNELS, towers, strict=True):
+            self.add_module(name, nn.ModuleDict({f"layer{n}": layer for n, layer in enumerate(layers)}))
+        self._levels = list(zip(*towers, strict=True))
         self.coattention = CoAttention(width, own.coattention_dropout)
         self.bn = nn.ModuleDict({name: nn.BatchNorm1d(width) for name in CHANNELS})
         self.channel_attention = xavier_normal(width, fan_in=width, fan_out=1)
         self.head = nn.ModuleDict({name: Head(width) for name in CHANNELS})
-        self.dropout = nn.Dropout(own.input_dropout)
+        self.dropout = Dropout(own.input_dropout)
         if own.centrality_scaling:
             self.gamma, self.beta = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
             self.register_buffer("_centrality", torch.tensor(graph.degree_centrality()), persistent=False)
@@ -194,15 +201,23 @@ class RGTN(DownstreamModel):
     def encode(self, channels: Sequence[Tensor]) -> Tensor:
         """Both towers and their co-attention. Returns: [N, 2, W]."""
         edges = Edges(self._graph, self.get_buffer("_edges_of_relation"), self._backend)
-        towers = []
-        for name, h in zip(CHANNELS, channels, strict=True):
-            h = self.dropout(h)
-            for layer in self.get_submodule(name).children():
-                h = layer(h, self.relation_embedding, edges)
-            towers.append(h)
+        towers = [self.dropout(h) for h in channels]
+        for layers in self._levels:
+            towers = self._layer(layers, towers, edges)
         x = torch.stack(towers, dim=1)
         mixed = self.coattention(x) + x
         return torch.stack([self.bn[name](mixed[:, place]) for place, name in enumerate(CHANNELS)], dim=1)
+
+    def _layer(self, layers: Sequence[TowerLayer], towers: Sequence[Tensor], edges: Edges) -> list[Tensor]:
+        """One layer of both towers, whose attention is one: the heads of the second stand behind those of the first."""
+        apart = [
+            layer.attention_inputs(h, self.relation_embedding, edges) for layer, h in zip(layers, towers, strict=True)
+        ]
+        q, k, v, gain, shift, *keys = (torch.cat(each, dim=1) for each in zip(*apart, strict=True))
+        relation_key = keys[0] if keys else None
+        attended = dot_attention(q, k, v, gain, shift, edges.graph, relation_key=relation_key, backend=edges.backend)
+        own = attended.chunk(len(layers), dim=1)
+        return [layer(h, heads) for layer, h, heads in zip(layers, towers, own, strict=True)]
 
     def training_loss(self, channels: Sequence[Tensor], labels: Tensor, train: Tensor) -> Tensor:
         """(1 - λ) MSE + λ mean of the channels' MSE + α list loss, over training nodes.
@@ -223,8 +238,11 @@ class RGTN(DownstreamModel):
         """
         count = scores.shape[0]
         lists = torch.cat([torch.arange(count, device=scores.device)[:, None], self.draw_lists(count)], dim=1)
-        wanted = torch.softmax(true[lists], dim=1)
-        found = torch.log(torch.softmax(scores[lists], dim=1) + _LIST_EPSILON)
+        # Selected as one long vector: of a matrix of indices, torch adds up the gradient many times slower.
+        wanted, found = (
+            torch.softmax(values.index_select(0, lists.view(-1)).view(lists.shape), dim=1) for values in (true, scores)
+        )
+        found = torch.log(found + _LIST_EPSILON)
         return -(wanted * found).sum(1).mean()
 
     def draw_lists(self, count: int) -> Tensor:

@@ -31,7 +31,8 @@ for _module in iter_modules(__path__):
     if _module.name.endswith("_backend"):
         import_module(f"{__name__}.{_module.name}")
 
-_AUTO = "torch"
+# Edges from which compiled kernels repay a compilation of some ten seconds, once per installation.
+_MANY_EDGES = 50_000
 
 
 def available_backends() -> tuple[str, ...]:
@@ -39,16 +40,19 @@ def available_backends() -> tuple[str, ...]:
     return tuple(sorted(name for name, backend in BACKENDS.items() if backend.installed()))
 
 
-def resolve_backend(name: str, device: torch.device) -> Backend:
+def resolve_backend(name: str, device: torch.device, num_edges: int) -> Backend:
     """The backend of a name, `auto` included, checked against this machine.
 
-    `auto` is `torch` everywhere: on FB15k-open (396,137 edges with loops, float32, forward and backward, one core)
-    DGL's operators take 1.5 times its time at 8 heads x 8, 3 times at 1 x 64, 1.4 times at 4 x 1.
+    `auto` is `numba`, where that is installed, for graphs of 50,000 edges or more on the CPU, and else `torch`. What
+    each costs stands in docs/performance.md.
 
     Raises: ConfigError for a name that is not registered. DeviceError where the library is missing, or does not run on
     the device.
     """
-    backend = BACKENDS.get(_AUTO if name == "auto" else name)
+    if name == "auto":
+        compiled = device.type == "cpu" and num_edges >= _MANY_EDGES and BACKENDS["numba"].installed()
+        name = "numba" if compiled else "torch"
+    backend = BACKENDS.get(name)
     if backend is None:
         there = ", ".join(["auto", *sorted(BACKENDS)])
         raise ConfigError(f"unknown attention backend {name!r}{nearest(name, BACKENDS)} (there are: {there}).")
@@ -77,7 +81,7 @@ def relation_attention(
     Source: PreGAT's attention (LICAP, arXiv 2402.17791) and GENI's (KDD 2019, equations 3 and 4), with the attention
     vector split into its parts, so that nothing is projected per edge.
     """
-    return resolve_backend(backend, z.device).relation_attention(z, el, er, em, graph, slope=slope)
+    return resolve_backend(backend, z.device, graph.num_edges).relation_attention(z, el, er, em, graph, slope=slope)
 
 
 def dot_attention(
@@ -102,7 +106,7 @@ def dot_attention(
     Raises: ConfigError, DeviceError as `resolve_backend`.
     Source: RGTN's attention (Huang et al., KDD 2021) in all of its edge modes, with relations projected once each.
     """
-    return resolve_backend(backend, q.device).dot_attention(q, k, v, gain, shift, relation_key, graph)
+    return resolve_backend(backend, q.device, graph.num_edges).dot_attention(q, k, v, gain, shift, relation_key, graph)
 
 
 def neighbour_sum(x: Tensor, graph: KnowledgeGraph, *, backend: str = "auto") -> Tensor:
@@ -111,4 +115,4 @@ def neighbour_sum(x: Tensor, graph: KnowledgeGraph, *, backend: str = "auto") ->
     x: [N, D], float32 or float64. Differentiable once. Returns: [N, D], zero where no edge comes in.
     Raises: ConfigError, DeviceError as `resolve_backend`.
     """
-    return resolve_backend(backend, x.device).neighbour_sum(x, graph)
+    return resolve_backend(backend, x.device, graph.num_edges).neighbour_sum(x, graph)

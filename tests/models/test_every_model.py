@@ -26,7 +26,7 @@ from licap.models import (
 )
 from licap.presets import PRESETS
 
-NOT_MODELS = {"__init__", "base"}
+NOT_MODELS = {"__init__", "base", "dropout"}
 IN_DIM = 5
 # Node 3 has no incoming edge before loops are added, node 4 no edge at all; a loop and parallel edges are there.
 GRAPH = KnowledgeGraph.from_edges(

@@ -18,7 +18,7 @@ from torch import Tensor
 import licap.ops
 from licap.errors import ConfigError
 from licap.graph import KnowledgeGraph
-from licap.ops import BACKENDS, available_backends, relation_attention
+from licap.ops import BACKENDS, available_backends, relation_attention, resolve_backend
 from licap.ops.edge_index import edge_index
 
 pytestmark = pytest.mark.filterwarnings("error:.*CSR", "error:.*not writable")
@@ -234,6 +234,14 @@ def test_an_unknown_backend_is_refused_with_the_nearest_name() -> None:
         relation_attention(*PRIMITIVES["relation attention"].inputs(graph, 1, 1), graph, slope=0.2, backend="torhc")
 
 
+@pytest.mark.parametrize(
+    ("device", "num_edges", "expected"),
+    [("cpu", 49_999, "torch"), ("cpu", 50_000, "numba"), ("cuda", 49_999, "torch"), ("cuda", 50_000, "torch")],
+)
+def test_auto_takes_compiled_kernels_for_large_graphs_on_the_cpu(device: str, num_edges: int, expected: str) -> None:
+    assert resolve_backend("auto", torch.device(device), num_edges).name == expected
+
+
 @pytest.mark.parametrize(("library", "backend"), [("dgl", "dgl"), ("numba", "numba")])
 def test_without_a_library_only_its_backend_is_missing(library: str, backend: str) -> None:
     program = f"""
@@ -242,11 +250,12 @@ sys.modules["{library}"] = None
 import torch
 from licap.errors import DeviceError
 from licap.graph import KnowledgeGraph
-from licap.ops import available_backends, relation_attention
+from licap.ops import available_backends, relation_attention, resolve_backend
 assert "{backend}" not in available_backends(), available_backends()
 graph = KnowledgeGraph.from_edges([0], [1], [0], num_nodes=2, num_relations=1)
 x = torch.ones(2, 1)
 out = relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="auto")
+assert resolve_backend("auto", x.device, 10**6).installed()
 assert out.flatten().tolist() == [0, 1], out
 try:
     relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="{backend}")
