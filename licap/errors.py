@@ -49,6 +49,10 @@ class StoreError(LicapError):
     """A folder, lock or database that cannot be used."""
 
 
+class OutOfMemoryError(LicapError):
+    """More memory than the device has. Ends the trial as `oom`; a study goes on."""
+
+
 class DivergedError(LicapError):
     """A loss or metric that is no longer finite. Ends the trial as `diverged`; a study goes on."""
 
