@@ -43,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server or database; default: in the root folder")
     parser.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster; default: a private instance")
-    parser.add_argument("--dry-run", action="store_true", help="check and describe the space, train nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check and describe the space, estimate memory and time, write nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.dry_run:
             say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
             tell_outlook(space, options)
+            tell_forecast(space, options)
         else:
             status.code = search(space, options)
     return status.code
@@ -102,6 +105,18 @@ def tell_outlook(space: SearchSpace, options: argparse.Namespace) -> None:
     )
     for line in lines:
         tell(line)
+
+
+def tell_forecast(space: SearchSpace, options: argparse.Namespace) -> None:
+    """Estimates memory and time; of a description in JSON only what will not fit is told. Raises: ConfigError."""
+    from search.engine.forecast import forecast
+
+    found = forecast(space, ray_address=options.ray_address)
+    if not options.json:
+        for line in found.lines():
+            say(line)
+    for line in found.warnings:
+        tell(f"warning: {line}")
 
 
 def search(space: SearchSpace, options: argparse.Namespace) -> int:

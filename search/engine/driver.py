@@ -19,12 +19,21 @@ from search.engine.messages import CachePlace, Interruption
 from search.engine.outlook import other_name
 from search.engine.past import Past, recall
 from search.engine.reconcile import reconcile
-from search.engine.resources import Machine, check_resources, num_slots, this_machine
+from search.engine.resources import (
+    Machine,
+    check_memory,
+    check_resources,
+    memory_words,
+    num_slots,
+    span_of,
+    this_machine,
+)
 from search.engine.side import SideTracker
 from search.engine.watch import watch_for
 from search.insight import best_config, leaderboard, render_text, summary_files, write_summary
 from search.space import SearchSpace, check_same
 from search.strategy import Proposer, Pruner, build_pruner
+from search.space.memory import GraphSize
 from search.study import FINAL, Study, TrialRecord
 from search.tracking import Tracker, git_commit, preflight, tracking_uri
 
@@ -78,6 +87,7 @@ def run_search(
     bytes_needed = 2 * size_of(dataset) + _STORE_MARGIN
     interruption = Interruption()
     watch = watch_for(space)
+    trial_bytes = _memory_of_trial(space, dataset, machine, progress)
     with stop_signals(interruption.ask), ExitStack() as stack:
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
         # Ray takes termination signals for itself when it starts: they are taken back.
@@ -104,7 +114,7 @@ def run_search(
                 pruner=pruner,
                 tracker=side,
                 watch=watch,
-                slots=num_slots(space.resources, session.machines, space.max_concurrent),
+                slots=num_slots(space.resources, session.machines, space.max_concurrent, trial_bytes),
                 tags=origin,
                 interruption=interruption,
                 past=past,
@@ -132,6 +142,27 @@ def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
 def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataConfig) -> None:
     """Refuses a space at whose edges this data set leaves nothing to contrast. Raises: ConfigError with every edge."""
     problems: dict[str, str] = {}
+def _memory_of_trial(
+    space: SearchSpace, dataset: Dataset, machine: Machine, progress: Callable[[str], None]
+) -> int | None:
+    """Bytes that slots are packed by; says where that leaves fewer slots. Raises: ConfigError where no trial fits."""
+    span = span_of(space, graph_size(dataset))
+    if span is None:
+        return None
+    check_memory(span, machine, where="this machine")
+    words = memory_words(space, span, machine)
+    if words is not None:
+        progress(words)
+    return span.most
+
+
+def graph_size(dataset: Dataset) -> GraphSize:
+    """What of a data set decides on a trial's memory."""
+    graph = dataset.graph
+    widths = {name: features.shape[1] for name, features in dataset.features.items()}
+    return GraphSize(graph.num_nodes, graph.num_edges, graph.num_relations, int(dataset.valid.sum()), widths)
+
+
     for words, config in space.edge_configs():
         if not config.downstream.needs_pretraining or config.data != data_config:
             continue

@@ -31,12 +31,14 @@ class Estimate:
     """Epochs of a whole study, early stopping by patience left out.
 
     full: every trial to its end. expected: with the pruner, where every rung keeps its best share and no more.
-    reaching: trials that reach the first rung, the second, …, the end.
+    pretraining: how many of the expected ones are of stage 1. reaching: trials that reach the first rung, the second,
+    …, the end.
     """
 
     trials: int
     full: int
     expected: int
+    pretraining: int
     reaching: tuple[int, ...]
 
 
@@ -49,17 +51,23 @@ def estimate(space: SearchSpace) -> Estimate:
     full = round(trials * (mean_pretrain + mean_downstream))
     stops = space.rungs()
     if not stops:
-        return Estimate(trials, full, full, (trials,))
+        return Estimate(trials, full, full, round(trials * mean_pretrain), (trials,))
     reaching = _reaching(space, trials)
     nominal = cast(int, space.base["pretrain.max_epochs"])
     share = mean_pretrain / nominal
 
+    def pretrained(budget: int) -> float:
+        return share * min(budget, nominal)
+
     def cost(budget: int) -> float:
-        return share * min(budget, nominal) + max(0, budget - nominal)
+        return pretrained(budget) + max(0, budget - nominal)
 
     ends = [0, *stops, space.max_budget]
-    expected = sum(n * (cost(end) - cost(start)) for n, (start, end) in zip(reaching, pairwise(ends), strict=True))
-    return Estimate(trials, full, round(expected), reaching)
+    steps = list(zip(reaching, pairwise(ends), strict=True))
+    expected, pretraining = (
+        round(sum(n * (spent(end) - spent(start)) for n, (start, end) in steps)) for spent in (cost, pretrained)
+    )
+    return Estimate(trials, full, expected, pretraining, reaching)
 
 
 def _reaching(space: SearchSpace, trials: int) -> tuple[int, ...]:

@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from licap.errors import ConfigError
-from search.engine.resources import Machine, check_resources, num_slots
+from search.engine.resources import (
+    SEARCH_BYTES,
+    Machine,
+    Memory,
+    check_memory,
+    check_resources,
+    memory_words,
+    num_slots,
+    this_machine,
+)
 from search.space import SearchSpace
+from search.space.memory import Span
 
 SPACE = "search:\n  pretrain.lr: {type: float, low: 1e-3, high: 1e-2}\n"
 ONE_GPU = ("resources.gpus=1", "runtime.device=cuda")
@@ -49,3 +59,52 @@ def test_what_no_machine_can_hold_is_refused(settings: list[str], machines: list
     with pytest.raises(ConfigError) as refusal:
         check_resources(space(*settings), machines, where="there")
     assert all(word in str(refusal.value) for word in words)
+
+
+def with_memory(gb: float, cpus: int = 8) -> Machine:
+    """A machine with so much memory beside what the search itself takes, all of it free."""
+    count = int(gb * 1e9) + SEARCH_BYTES
+    return Machine(cpus, 0, Memory(count, count))
+
+
+@pytest.mark.parametrize(
+    ("gb", "trial_gb", "slots"),
+    [(8.0, 1.0, 8), (5.9, 1.0, 5), (100.0, 1.0, 8), (1.0, 2.0, 1)],
+)
+def test_slots_are_what_cores_and_memory_hold(gb: float, trial_gb: float, slots: int) -> None:
+    wanted = space().resources
+    assert num_slots(wanted, [with_memory(gb)], None, int(trial_gb * 1e9)) == slots
+    assert num_slots(wanted, [with_memory(gb), with_memory(gb)], None, int(trial_gb * 1e9)) == 2 * slots
+    assert num_slots(wanted, [Machine(8, 0)], None, int(trial_gb * 1e9)) == 8
+
+
+def test_what_memory_does_not_hold_is_said_with_the_number_that_it_does() -> None:
+    span = Span(int(0.5e9), int(1e9))
+    assert memory_words(space(), span, with_memory(8.0)) is None
+    assert memory_words(space(), span, Machine(8, 0)) is None
+    words = memory_words(space(), span, with_memory(3.5))
+    assert words is not None and words.startswith("resources.cpus: 8 trials at a time do not fit into memory")
+    assert "up to about 1.0 GB" in words and words.endswith("4.8 GB are free; 3 run at a time")
+    words = memory_words(space("max_concurrent=5"), span, with_memory(3.5))
+    assert words is not None and words.startswith("max_concurrent: 5 trials") and words.endswith("; 3 run at a time")
+    assert memory_words(space("max_concurrent=3"), span, with_memory(3.5)) is None
+
+
+def test_a_trial_that_may_not_fit_alone_is_tried_and_said() -> None:
+    words = memory_words(space(), Span(int(2e9), int(4e9)), with_memory(3.0))
+    assert words is not None and words.endswith("; 1 runs at a time")
+    check_memory(Span(int(2e9), int(4e9)), with_memory(3.0), where="there")
+
+
+def test_a_space_whose_smallest_trial_cannot_fit_is_refused() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        check_memory(Span(int(20e9), int(40e9)), with_memory(8.0), where="there")
+    assert all(
+        word in str(refusal.value) for word in ["resources: a trial takes about 20 GB", "there has 9.3 GB", "Lower"]
+    )
+
+
+def test_this_machine_knows_its_memory() -> None:
+    memory = this_machine(look_for_gpus=False).memory
+    if memory is not None:
+        assert 0 < memory.free <= memory.total

@@ -1,0 +1,146 @@
+"""A few epochs of a space's first trial, timed, in this process and without writing: what a dry run knows of seconds.
+
+Imports torch, so nothing imports it before it is needed.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import numpy as np
+import torch
+
+from licap.config import DataConfig, TrialConfig
+from licap.datasets.dataset import Dataset
+from licap.datasets.features import given_features, node_texts
+from licap.datasets.raw import RawGraph
+from licap.datasets.registry import load_raw
+from licap.errors import DataError
+from licap.trial import Trial
+from search.space.memory import GraphSize
+from search.space.space import SearchSpace
+
+# The first epoch of a stage compiles, sorts and allocates; the last of these is like all others.
+_EPOCHS = 3
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of a trial: before its first epoch, and for an epoch of each stage; None where that was not reached.
+
+    point: which trial this is, in words. model: its downstream model.
+    """
+
+    point: str
+    model: str
+    setup: float | None
+    pretrain: float | None
+    downstream: float | None
+
+
+def rehearsal_dataset(config: DataConfig) -> tuple[Dataset, GraphSize]:
+    """The data set of a config, with noise in place of features that are to be computed: they would take minutes.
+
+    Raises: DataError as `load_dataset`, where files are missing or wrong.
+    """
+    raw = load_raw(config)
+    given = given_features(raw, config)
+    size = GraphSize(
+        nodes=raw.graph.num_nodes,
+        edges=raw.graph.num_edges,
+        relations=raw.graph.num_relations,
+        labelled=int(raw.valid.sum()),
+        widths={name: features.shape[1] for name, features in given.items()},
+    )
+    if "semantic" not in given and node_texts(raw) is None and config.features != "struct":
+        raise DataError(f"data.features: is {config.features}, and there are neither semantic features nor texts")
+    rng = np.random.default_rng(_SEED)
+    for name in ("struct", "semantic"):
+        if name not in given:
+            given[name] = rng.standard_normal((size.nodes, size.width(name, config)), dtype=np.float32)
+    return _dataset(raw, config, given), size
+
+
+def _dataset(raw: RawGraph, config: DataConfig, features: dict[str, np.ndarray]) -> Dataset:
+    both = np.concatenate([features["struct"], features["semantic"]], axis=1)
+    named = {**features, "concat": both}
+    return Dataset(
+        name=raw.name,
+        graph=raw.graph,
+        importance=raw.importance,
+        valid=raw.valid,
+        names=raw.names,
+        features={name: named[name] for name in config.channels},
+        fingerprint="",
+        titles=raw.titles,
+    )
+
+
+def rehearse(space: SearchSpace, dataset: Dataset, *, limit_s: float) -> Pace:
+    """Times the first starting point that pretrains, else the first, else the usual values.
+
+    limit_s: what is not measured by then stays open. Raises: LicapError where the trial cannot be built or diverges.
+    """
+    point, config = _first(space)
+    stages = {f"{stage}.{key}": _EPOCHS for stage in ("pretrain", "downstream") for key in ("max_epochs", "patience")}
+    seconds: dict[str, float] = {}
+    threads = torch.get_num_threads()
+    try:
+        with time_limit(limit_s), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _measure(config.with_values(stages), dataset, seconds)
+    except TimeIsUp:
+        pass  # what was measured until then is the answer
+    finally:
+        torch.set_num_threads(threads)
+    model = config.downstream.model
+    return Pace(point, model, seconds.get("setup"), seconds.get("pretrain"), seconds.get("downstream"))
+
+
+def _first(space: SearchSpace) -> tuple[str, TrialConfig]:
+    points = [(f"starting point {k + 1}", space.config_for(each)) for k, each in enumerate(space.starting_points)]
+    points.append(("the usual values", space.config_for({})))
+    return next((each for each in points if each[1].pretrains), points[0])
+
+
+def _measure(config: TrialConfig, dataset: Dataset, seconds: dict[str, float]) -> None:
+    """Fills in seconds as they become known: a stage's last epoch."""
+    before = time.perf_counter()
+    trial = Trial(config, dataset=dataset)
+    seconds["setup"] = time.perf_counter() - before
+    before = time.perf_counter()
+    for report in trial:
+        now = time.perf_counter()
+        seconds[report.stage] = now - before
+        before = now
+
+
+class TimeIsUp(BaseException):
+    """Raised amid whatever is computed; no Exception, so that no library takes it for a failure of its own."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises TimeIsUp inside after so many seconds; without a limit where the system or the thread has no alarms."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
