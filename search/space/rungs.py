@@ -52,6 +52,12 @@ def budgets(pruner: PrunerConfig, base: Mapping[str, Scalar]) -> tuple[int, ...]
     return tuple(found[:1] if pruner.name == "median" else found)
 
 
+def fold_budgets(pruner: PrunerConfig, base: Mapping[str, Scalar], folds: int) -> tuple[int, ...]:
+    """The budget of the first report of each fold but the first; empty without a pruner, which trains them all."""
+    total = sum(cast(int, base[name]) for name in STAGE_LENGTHS)
+    return tuple(place * total + 1 for place in range(1, folds) if pruner.name != "none")
+
+
 def brackets(num_rungs: int, reduction: int) -> Iterator[int]:
     """Hyperband's plan, without end: for trial 0, 1, 2, … which rung is its first; `num_rungs`: it meets none.
 

@@ -33,11 +33,22 @@ class Decision(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
-    """A trial's value of the study's metric at a budget (epochs over both stages)."""
+    """A trial's value of the study's metric at a budget (epochs over both stages, folds one after the other).
+
+    fold: which of the study's folds is trained, in their order. own: that fold's own value; None where it is `value`,
+    as on the first fold.
+    """
 
     trial: int
     budget: int
     value: float
+    fold: int = 0
+    own: float | None = None
+
+    @property
+    def fold_value(self) -> float:
+        """The value on the fold that is trained."""
+        return self.value if self.own is None else self.own
 
 
 class Pruner(ABC):
