@@ -40,7 +40,7 @@ SEARCH_LAYERS = (
     ("insight",),
     ("engine",),
     ("chosen",),
-    ("run", "export", "compare", "summarize", "replay"),
+    ("run", "check", "export", "compare", "summarize", "replay"),
 )
 LIBRARY_ROOMS = {
     "ray": ("search/engine/",),

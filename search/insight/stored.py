@@ -20,10 +20,13 @@ def stored_study(trials: Iterable[TrialRecord], space: SearchSpace, spans: Mappi
         "space": space.to_yaml(),
     }
     metric, direction = f"val.{space.metric.name}", space.metric.direction
-    return storage_bytes(study, metric, direction, space.parameters, _stored(trials, space, spans), attributes)
+    return storage_bytes(study, metric, direction, space.parameters, stored_trials(trials, space, spans), attributes)
 
 
-def _stored(trials: Iterable[TrialRecord], space: SearchSpace, spans: Mapping[int, Span]) -> Iterator[StoredTrial]:
+def stored_trials(
+    trials: Iterable[TrialRecord], space: SearchSpace, spans: Mapping[int, Span]
+) -> Iterator[StoredTrial]:
+    """What Optuna is to have of each trial."""
     metric = f"val.{space.metric.name}"
     for trial in trials:
         final = trial.final(space.metric.name) if trial.state == "complete" else None

@@ -12,13 +12,15 @@ from search.insight.render import render_csv
 from search.space import SearchSpace
 from search.study import TrialRecord
 
+TABLE = "leaderboard.csv"
+
 
 def summary_files(trials: Iterable[TrialRecord], space: SearchSpace, *, study: str) -> dict[str, str | bytes]:
     """Table and pictures by their names in the study folder. The same record gives the same bytes."""
     trials = tuple(trials)
     plots = study_plots(trials, space, study=study)
     return {
-        "leaderboard.csv": render_csv(leaderboard(trials, space)),
+        TABLE: render_csv(leaderboard(trials, space)),
         **{f"plots/{name}": picture for name, picture in plots.items()},
     }
 

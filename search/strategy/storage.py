@@ -31,6 +31,7 @@ _MARK = int.from_bytes(b"LICA", "big")
 # Places in the head of an SQLite file: https://www.sqlite.org/fileformat.html#the_database_header
 _CHANGES, _VERSION, _APPLICATION = 24, 60, 68
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_WORDS = {state: word for word, state in _STATES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,19 @@ def storage_bytes(
         return _sealed(connection)
 
 
+def loaded_trials(content: bytes, study: str) -> list[StoredTrial]:
+    """The trials of such a file as Optuna reads them, by number."""
+    with tempfile.TemporaryDirectory(prefix="licap-optuna-") as folder:
+        path = Path(folder) / "study.db"
+        path.write_bytes(content)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"poolclass": SingletonThreadPool})
+        try:
+            trials = storage.get_all_trials(storage.get_study_id_from_name(study), deepcopy=False)
+        finally:
+            storage.engine.dispose()
+    return [_thawed(trial) for trial in trials]
+
+
 def replaced_storage(path: Path) -> str | None:
     """Which export a new one would replace, as `study default`; None where there is no file.
 
@@ -132,6 +146,19 @@ def _frozen(trial: StoredTrial, parameters: Sequence[Parameter]) -> FrozenTrial:
     if frozen.state.is_finished():
         frozen.datetime_complete = datetime.fromtimestamp(trial.end)
     return frozen
+
+
+def _thawed(trial: FrozenTrial) -> StoredTrial:
+    began, ended = trial.datetime_start, trial.datetime_complete
+    return StoredTrial(
+        state=_WORDS.get(trial.state, "running"),
+        value=trial.value,
+        values=trial.params,
+        reports=trial.intermediate_values,
+        start=began.timestamp(),
+        end=(ended or began).timestamp(),
+        attributes=trial.user_attrs,
+    )
 
 
 def _add_reports(connection: sqlite3.Connection, trials: Iterable[tuple[int, StoredTrial]]) -> None:

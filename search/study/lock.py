@@ -88,6 +88,15 @@ def owner_of(folder: Path) -> Owner | None:
     return None
 
 
+def left_lock(folder: Path) -> Owner | None:
+    """Who died without giving a study folder's lock back; to be asked where `owner_of` finds nobody."""
+    path = folder / LOCK_FILE
+    try:
+        return _read(path) if path.stat().st_size else None
+    except OSError:
+        return None
+
+
 def _read(path: Path) -> Owner:
     try:
         words = path.read_text(encoding="utf-8", errors="replace").split()

@@ -75,6 +75,21 @@ def _end_of_last_line(descriptor: int) -> int:
     return 0
 
 
+def torn_bytes(path: Path) -> int:
+    """How many bytes stand behind the last whole line: a line that a kill has torn, or that is just being written.
+
+    Raises: StoreError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}). Check the study's name and rights.") from None
+    try:
+        return os.fstat(descriptor).st_size - _end_of_last_line(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def read_record(path: Path, take: Callable[[Event, float], None]) -> None:
     """Hands the events of a record, and when each was written, to `take`, in order.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import licap.cli
+import search.check
 import search.compare
 import search.export
 import search.replay
@@ -26,6 +27,7 @@ PARSERS = {
     ("python", "search/compare.py"): search.compare.build_parser,
     ("python", "search/summarize.py"): search.summarize.build_parser,
     ("python", "search/replay.py"): search.replay.build_parser,
+    ("python", "search/check.py"): search.check.build_parser,
 }
 
 

@@ -1,0 +1,140 @@
+"""What a check of a study looks at and finds, and how it is told: a line for each check, below it what differs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from licap.fields import Scalar
+from search.insight.render import trials_text
+from search.space import SearchSpace
+from search.study import DEFAULT_ROOT, FINAL, Study, TrialRecord
+from search.study.lock import Owner
+
+MAX_LINES = 20
+# A tracker waits at most this long for its store; what is older should be there.
+SETTLED_S = 60.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs: what, and what to do about it. trial: its number, where it is about one."""
+
+    text: str
+    remedy: str
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.trial is None else f"trial {self.trial}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. found: what there is, in a few words."""
+
+    what: str
+    found: str
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the tracking store should say of a trial: parameters by our names, and tags.
+
+    Of the parameters those in `searched` must be there; others need only be right where they are.
+    """
+
+    params: Mapping[str, Scalar]
+    searched: frozenset[str]
+    tags: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The study that is checked, as its record tells it.
+
+    trials: by number. expected: what a store should say of each. unsettled: numbers of the trials that run, or ended a
+    moment ago, in a search that goes on; stores may lag behind on them. owner: who runs that search, or None.
+    tracking: what `--tracking-uri` was given.
+    """
+
+    study: Study
+    space: SearchSpace
+    trials: tuple[TrialRecord, ...]
+    expected: Mapping[int, Expected]
+    unsettled: frozenset[int]
+    owner: Owner | None
+    root: Path
+    tracking: str | None
+
+    @property
+    def running(self) -> bool:
+        """Whether a search goes on."""
+        return self.owner is not None
+
+    @property
+    def settled(self) -> tuple[TrialRecord, ...]:
+        """The trials on which all should agree."""
+        return tuple(trial for trial in self.trials if trial.number not in self.unsettled)
+
+    def resume(self, what: str) -> str:
+        """The remedy where a resumed search does the rest."""
+        words = ["python", "search/run.py", "--resume", "--study", self.study.name]
+        # With nothing left to run a search ends before it looks at its stores.
+        final = sum(trial.state in FINAL for trial in self.trials)
+        if final >= self.space.trials:
+            words += ["--trials", str(final + 1)]
+        words += self.place()
+        if self.tracking is not None:
+            words += ["--tracking-uri", self.tracking]
+        when = "once the search has ended, " if self.running else ""
+        return f"{when}`{shlex.join(words)}` {what}"
+
+    def place(self) -> list[str]:
+        """The options of a command that say where studies are kept."""
+        return [] if self.root == DEFAULT_ROOT else ["--root", str(self.root)]
+
+
+def report_text(subject: Subject, checks: Sequence[Check], heading: str) -> str:
+    """All checks, and a last line that sums up."""
+    lines = [heading]
+    for check in checks:
+        lines.append(f"{'ok' if check.agrees else 'differs':<9}{check.what}: {check.found}")
+        lines += [f"{'':11}{line}" for line in _details(check)]
+    differing = sum(not check.agrees for check in checks)
+    if differing:
+        lines.append(f"{differing} of {len(checks)} checks found differences; nothing was changed")
+    else:
+        lines.append(f"record, folder, MLflow and Optuna agree on {_count(len(subject.settled), 'trial')}")
+    return "\n".join(lines)
+
+
+def counted(number: int, what: str, of: int | None = None) -> str:
+    """`1 trial`, `2 trials`, `2 of 8 trials`."""
+    return _count(number, what) if of is None else f"{number} of {_count(of, what)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _details(check: Check) -> Iterable[str]:
+    """What differs, cut where it is much, and what to do, each remedy once with the trials that it is for."""
+    shown = check.differences[:MAX_LINES]
+    yield from map(str, shown)
+    if len(check.differences) > len(shown):
+        yield f"and {len(check.differences) - len(shown):,} more"
+    remedies: dict[str, list[Difference]] = {}
+    for each in check.differences:
+        remedies.setdefault(each.remedy, []).append(each)
+    for remedy, there in remedies.items():
+        numbers = [each.trial for each in there if each.trial is not None]
+        whose = f"{trials_text(numbers)}: " if len(remedies) > 1 and len(numbers) == len(there) else ""
+        yield f"→ {whose}{remedy}"
