@@ -32,8 +32,8 @@ from search.engine.side import SideTracker
 from search.engine.watch import watch_for
 from search.insight import best_config, leaderboard, render_text, summary_files, write_summary
 from search.space import SearchSpace, check_same
-from search.strategy import Proposer, Pruner, build_pruner
 from search.space.memory import GraphSize
+from search.strategy import Proposer, Pruner, build_pruner
 from search.study import FINAL, Study, TrialRecord
 from search.tracking import Tracker, git_commit, preflight, tracking_uri
 
@@ -84,10 +84,10 @@ def run_search(
     data_config = config_from(space.base).data
     dataset = load_dataset(data_config, progress=progress)
     check_against_data(space, dataset, data_config)
+    trial_bytes = _memory_of_trial(space, dataset, machine, progress)
     bytes_needed = 2 * size_of(dataset) + _STORE_MARGIN
     interruption = Interruption()
     watch = watch_for(space)
-    trial_bytes = _memory_of_trial(space, dataset, machine, progress)
     with stop_signals(interruption.ask), ExitStack() as stack:
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
         # Ray takes termination signals for itself when it starts: they are taken back.
@@ -139,9 +139,6 @@ def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
     return machine
 
 
-def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataConfig) -> None:
-    """Refuses a space at whose edges this data set leaves nothing to contrast. Raises: ConfigError with every edge."""
-    problems: dict[str, str] = {}
 def _memory_of_trial(
     space: SearchSpace, dataset: Dataset, machine: Machine, progress: Callable[[str], None]
 ) -> int | None:
@@ -163,6 +160,9 @@ def graph_size(dataset: Dataset) -> GraphSize:
     return GraphSize(graph.num_nodes, graph.num_edges, graph.num_relations, int(dataset.valid.sum()), widths)
 
 
+def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataConfig) -> None:
+    """Refuses a space at whose edges this data set leaves nothing to contrast. Raises: ConfigError with every edge."""
+    problems: dict[str, str] = {}
     for words, config in space.edge_configs():
         if not config.downstream.needs_pretraining or config.data != data_config:
             continue
