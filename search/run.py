@@ -122,10 +122,12 @@ def tell_forecast(space: SearchSpace, options: argparse.Namespace) -> None:
 def search(space: SearchSpace, options: argparse.Namespace) -> int:
     """Runs the study and prints its outcome.
 
-    Returns 0 where the search was carried out, whatever it found; 1 where every trial crashed; 130 where interrupted.
+    Returns 0 where the search was carried out, whatever it found; 1 where every trial crashed, or the first ones failed
+    so that the search was ended; 130 where interrupted.
     Raises: StoreError after all that, where the tracking store failed on the way.
     """
     from search.engine.driver import run_search
+    from search.engine.failing import FAILING
     from search.insight import outcome_json, outcome_text
 
     outcome = run_search(
@@ -155,6 +157,14 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
             f"runs are missing in the tracking store. {' '.join(outcome.store_errors)} "
             f"The study {outcome.study} itself is whole: its record does not need that store."
         )
+    if outcome.stop_reason == FAILING:
+        last = [trial for trial in outcome.trials if trial.state == "failed"][-1]
+        tell(
+            f"error: the search was ended, for its first {space.stop_after_failures} trials all failed "
+            f"({last.failure}), as trial {last.number}: {last.message} Mend that and go on with --resume, or in spite "
+            "of it with --resume --set stop_after_failures=0."
+        )
+        return 1
     return exit_code(outcome.trials)
 
 

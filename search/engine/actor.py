@@ -13,10 +13,11 @@ from licap.checkpoint import load_checkpoint, save_checkpoint
 from licap.config import DataConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
-from licap.errors import ConfigError, DataError, DivergedError, LicapError, StoreError
-from licap.trial import Report, Trial
+from licap.errors import DataError, DivergedError, LicapError, OutOfMemoryError, StoreError
+from licap.trial import Report, Trial, memory_in_words
 from search.cache import EmbeddingCache
-from search.engine.messages import Assignment, CachePlace, Failure, StepResult
+from search.engine.deadline import Deadline
+from search.engine.messages import TIMED_OUT, Assignment, CachePlace, Failure, StepResult
 
 ASSIGNMENT = "assignment"
 RESULT = "result"
@@ -48,8 +49,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
 
     def step(self) -> dict[str, Any]:
         """Runs up to `report_every` epochs."""
-        self._keep()
-        result = self._advance()
+        with self._deadline.enforced():
+            result = self._advance()
         return {RESULT: result, "done": result.finished}
 
     def _begin(self, assignment: Assignment) -> None:
@@ -58,18 +59,26 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._budget = 0
         self._pretraining = ""
         self._saved = time.monotonic()
+        self._deadline = Deadline.after(assignment.time_left_s)
 
     def _advance(self) -> StepResult:
-        reports = []
+        reports: list[Report] = []
         try:
-            trial = self._trial = self._begun() if self._trial is None else self._trial
-            for report in islice(trial, self._assignment.report_every):
-                reports.append(report)
-                self._budget = report.budget
+            with memory_in_words():
+                self._keep()
+                trial = self._trial = self._begun() if self._trial is None else self._trial
+                for report in islice(trial, self._assignment.report_every):
+                    reports.append(report)
+                    self._budget = report.budget
+                    if self._deadline.is_over:
+                        break
         except LicapError as error:
             return self._result(reports, finished=True, failure=failure_of(error))
+        notes = tuple(trial.notes)
+        if self._deadline.is_over and not trial.finished:
+            return self._result(reports, finished=True, failure=TIMED_OUT, notes=notes)
         finished = trial.finished or len(reports) < self._assignment.report_every
-        return self._result(reports, finished=finished, notes=tuple(trial.notes))
+        return self._result(reports, finished=finished, notes=notes)
 
     def _result(
         self, reports: list[Report], *, finished: bool, failure: Failure | None = None, notes: tuple[str, ...] = ()
@@ -127,6 +136,7 @@ def origin_of_pretraining(trial: Trial) -> str:
 
 def failure_of(error: LicapError) -> Failure:
     """The class of a failure, from the error that a trial raised."""
-    kinds = ((DivergedError, "diverged"), (ConfigError, "invalid-config"), (DataError, "data"))
+    # A folder or disk that cannot be used is no fault of the trial's values; a device or value that is refused is.
+    kinds = ((OutOfMemoryError, "oom"), (DivergedError, "diverged"), (DataError, "data"), (StoreError, "crashed"))
     kind = next((name for cls, name in kinds if isinstance(error, cls)), "invalid-config")
     return Failure(kind, str(error))

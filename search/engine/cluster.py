@@ -7,9 +7,10 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
             RAY_AUTH_TOKEN=secrets.token_hex(32),
             RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
         )
-    with scratch_folder() as scratch:
+    # Ray prints the words of its servers to stdout, where a command's result stands.
+    with scratch_folder() as scratch, redirect_stdout(sys.stderr):
         import ray
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)

@@ -5,7 +5,6 @@ Every proposal, report and end is in the record before it is acted on, so that w
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,8 +13,10 @@ from dataclasses import dataclass, field
 from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
+from search.engine.crashes import failure_of_crash, has_traceback, kernel_kills
 from search.engine.entries import begin_tags, end_tags
-from search.engine.messages import Assignment, Failure, Interruption, StepResult
+from search.engine.failing import FAILING, FirstTrials
+from search.engine.messages import TIMED_OUT, Assignment, Failure, Interruption, StepResult
 from search.engine.past import Cut, Past
 from search.engine.side import SideTracker
 from search.engine.watch import Watch
@@ -25,9 +26,6 @@ from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
 from search.study.events import Decided, Ended, Proposed, Reported, Restarted, StudyEnded
 from search.tracking import State
-
-# The last line of a traceback, where the message goes on over more lines.
-_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$")
 
 
 @dataclass
@@ -61,8 +59,12 @@ class Conductor:
         interruption: Interruption,
         past: Past | None = None,
         clock: Callable[[], float] = time.monotonic,
+        memory_kills: Callable[[], int] = kernel_kills,
     ) -> None:
-        """past: what the record of a resumed study has brought back; proposer and pruner know it already."""
+        """past: what the record of a resumed study has brought back; proposer and pruner know it already.
+
+        memory_kills: how many processes the kernel has killed so far because memory ran out.
+        """
         self._space, self._study = space, study
         self._proposer, self._pruner, self._tracker, self._watch = proposer, pruner, tracker, watch
         self._slots, self._origin, self._interruption, self._clock = slots, dict(tags), interruption, clock
@@ -73,6 +75,8 @@ class Conductor:
         self._running: dict[int, _Running] = {}
         self._waiting = dict(past.unfinished)
         self._deaths: Counter[int] = Counter()
+        self._memory_kills, self._kills = memory_kills, memory_kills()
+        self._first = FirstTrials(space.stop_after_failures, study.trials())
         self._next = past.proposed
         self._exhausted = False
         self._stop_reason: str | None = None
@@ -80,7 +84,7 @@ class Conductor:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why no further trial starts and running ones are cut off: `interrupted` or `time budget`; else None.
+        """Why no further trial starts and running ones are cut off: `interrupted`, `time budget`, `failures`; or None.
 
         A search that has nothing left to do can no longer be stopped.
         """
@@ -90,6 +94,8 @@ class Conductor:
                 self._stop("interrupted")
             elif budget is not None and self._elapsed + self._clock() - self._began >= budget:
                 self._stop("time budget")
+            elif self._first.failure is not None:
+                self._stop(FAILING)
         return self._stop_reason
 
     @property
@@ -114,7 +120,8 @@ class Conductor:
         cut = self._waiting.pop(number)
         self._study.append(Restarted(trial=number, reason=cut.reason))
         trial = self._study.trial(number)
-        running = _Running(trial.values, self._clock() - (trial.seconds or 0.0), stop_due=cut.stop_due)
+        ran = (trial.seconds or 0.0) + cut.ran_s
+        running = _Running(trial.values, self._clock() - ran, stop_due=cut.stop_due)
         if trial.reports:
             last = trial.reports[-1]
             running.budget, running.value = last.budget, last.metrics[self._metric_key]
@@ -139,6 +146,7 @@ class Conductor:
 
     def _assignment(self, number: int, values: Mapping[str, Scalar]) -> Assignment | None:
         """What an actor needs; None where the config is refused, which ends the trial."""
+        self._first.begun(number)
         try:
             config = self._space.config_for(values)
         except ConfigError as error:
@@ -155,7 +163,13 @@ class Conductor:
             checkpoint=self._study.checkpoint_path(number),
             checkpoint_s=self._space.checkpoint_every_s,
             recorded=self._running[number].budget,
+            time_left_s=self._time_left(number),
         )
+
+    def _time_left(self, number: int) -> float | None:
+        """How long a trial may still run, its earlier stretches counted; None: to its end."""
+        limit = self._space.trial_timeout_s
+        return None if limit is None else max(0.0, limit - (self._clock() - self._running[number].started))
 
     def receive(self, number: int, result: StepResult) -> bool:
         """Takes an actor's result. Returns whether the trial is to stop (it has ended, or is pruned).
@@ -196,17 +210,22 @@ class Conductor:
         """The actor's process died, or raised what nobody expected. details: all that is known.
 
         A trial whose process died goes on from its checkpoint, up to `max_failures` times; a fault of the program would
-        only show again.
+        only show again. An actor whose trial hangs ends its own process when the trial's time is over.
         """
         if number not in self._running:
             return
-        if not has_traceback(details) and self._deaths[number] < self._space.max_failures:
+        before, self._kills = self._kills, self._memory_kills()
+        died, running = not has_traceback(details), self._running[number]
+        if died and self._time_left(number) == 0.0:
+            self._end(number, "failed", TIMED_OUT)
+        elif died and self._deaths[number] < self._space.max_failures:
             self._deaths[number] += 1
-            running = self._running.pop(number)
-            self._waiting[number] = Cut("its worker process died", stop_due=running.stop_due)
+            ran = self._clock() - running.started - (self._study.trial(number).seconds or 0.0)
+            self._running.pop(number)
+            self._waiting[number] = Cut("its worker process died", stop_due=running.stop_due, ran_s=ran)
             self._watch.said(f"trial {number}: its worker process died; it goes on from its last checkpoint")
         else:
-            self._end(number, "failed", Failure("crashed", headline(details), details))
+            self._end(number, "failed", failure_of_crash(details, killed_for_memory=self._kills > before))
 
     def close(self) -> None:
         """Ends what still runs as interrupted, and the study."""
@@ -226,9 +245,7 @@ class Conductor:
     def _say_what_was_cached(self) -> None:
         origins = Counter(trial.pretraining for trial in self._study.trials())
         if origins["cached"]:
-            self._watch.said(
-                f"pretraining: {origins['cached']} trials took it from the cache, {origins['trained']} trained it"
-            )
+            self._watch.said(f"pretraining: {origins['trained']} trained, {origins['cached']} taken from the cache")
 
     def _stop(self, reason: str) -> None:
         self._stop_reason = reason
@@ -271,19 +288,6 @@ class Conductor:
         if state != "interrupted":
             self._study.checkpoint_path(number).unlink(missing_ok=True)
         self._tracker.end_trial(number, state, end_tags(trial), running.artifacts)
+        self._first.ended(number, state, failure)
         ranked = bool(leaderboard([trial], self._space).ranked)
         self._watch.ended(number, state, running.value, failure.message if failure else "", ranked=ranked)
-
-
-def has_traceback(details: str) -> bool:
-    """Whether the worker raised something, rather than died."""
-    return "Traceback" in details or "  File " in details
-
-
-def headline(details: str) -> str:
-    """One line of what is known of a crash: the exception, where there is a traceback; else that the process died."""
-    if has_traceback(details):
-        raised = [line for line in details.splitlines() if _RAISED.match(line)]
-        if raised:
-            return raised[-1]
-    return "the worker process died; if memory ran out, lower max_concurrent or widths"

@@ -15,6 +15,7 @@ from licap.errors import ConfigError, DataError, StoreError
 from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
+from search.engine.failing import FAILING
 from search.engine.messages import CachePlace, Interruption
 from search.engine.outlook import other_name
 from search.engine.past import Past, recall
@@ -35,18 +36,20 @@ from search.space import SearchSpace, check_same
 from search.space.memory import GraphSize
 from search.strategy import Proposer, Pruner, build_pruner
 from search.study import FINAL, Study, TrialRecord
-from search.tracking import Tracker, git_commit, preflight, tracking_uri
+from search.tracking import State, Tracker, git_commit, preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
 CACHE_FOLDER = "cache"
+# How the study's run ends in the tracking store, where that is not as complete.
+_ENDS: Mapping[str | None, State] = {"interrupted": "interrupted", FAILING: "failed"}
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
     """How a search ended.
 
-    stop_reason: None where it ran to its end, else `interrupted` or `time budget`. store_errors: what is missing in the
-    tracking store, and why.
+    stop_reason: None where it ran to its end, else `interrupted`, `time budget` or `failures` (the first trials all
+    failed). store_errors: what is missing in the tracking store, and why.
     """
 
     study: str
@@ -275,5 +278,5 @@ def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker,
     if board.ranked:
         artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
         metrics = board.ranked[0].metrics
-    tracker.finish(metrics, artifacts, state="interrupted" if outcome.stop_reason == "interrupted" else "complete")
+    tracker.finish(metrics, artifacts, state=_ENDS.get(outcome.stop_reason, "complete"))
     write_summary(folder, files)

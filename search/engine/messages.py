@@ -14,7 +14,7 @@ class Assignment:
     """One trial for an actor: its number in the study, its config, and how many epochs to run between two results.
 
     checkpoint: where its state is kept. recorded: the budget up to which its reports are in the study's record; a
-    checkpoint beyond it is not used, so that no report is left out.
+    checkpoint beyond it is not used, so that no report is left out. time_left_s: how long it may run; None: to its end.
     """
 
     number: int
@@ -23,11 +23,12 @@ class Assignment:
     checkpoint: Path
     checkpoint_s: float
     recorded: int = 0
+    time_left_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial could not end well: `diverged`, `invalid-config`, `data` or `crashed`, and a sentence for people.
+    """Why a trial could not end well: one of `search.study.FAILURES`, and a sentence for people.
 
     details: a traceback, where a fault of the program is behind it.
     """
@@ -35,6 +36,9 @@ class Failure:
     kind: str
     message: str
     details: str = ""
+
+
+TIMED_OUT = Failure("timeout", "it has run for trial_timeout. Raise that, or lower epochs and widths.")
 
 
 @dataclass(frozen=True)

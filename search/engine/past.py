@@ -13,10 +13,14 @@ from search.study.events import Ended, Proposed, Reported
 
 @dataclass(frozen=True)
 class Cut:
-    """A trial that was cut off. stop_due: the pruner wanted to stop it at its last report, and nobody wrote it down."""
+    """A trial that was cut off. stop_due: the pruner wanted to stop it at its last report, and nobody wrote it down.
+
+    ran_s: how long it has run since its last end in the record.
+    """
 
     reason: str
     stop_due: bool = False
+    ran_s: float = 0.0
 
 
 @dataclass(frozen=True)

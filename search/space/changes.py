@@ -11,7 +11,10 @@ from search.space.parameter import shown
 from search.space.space import SearchSpace
 
 # How long and how widely a study is run; what a trial computes and what is proposed do not depend on it.
-FREE = ("name", "trials", "time_budget", "max_concurrent", "cache", "max_failures", "checkpoint_every")
+FREE = (
+    *("name", "trials", "time_budget", "trial_timeout", "stop_after_failures", "max_concurrent"),
+    *("cache", "max_failures", "checkpoint_every"),
+)
 _ABSENT = object()
 
 

@@ -29,7 +29,7 @@ from search.space.space import SearchSpace
 from search.space.starting import leaves, read_starting_points
 
 # Settings that may be written as 90s, 30m, 2h.
-_DURATIONS = ("time_budget", "checkpoint_every")
+_DURATIONS = ("time_budget", "trial_timeout", "checkpoint_every")
 
 
 def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> SearchSpace:
@@ -65,6 +65,8 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         cache=settings.cache,
         trials=trials,
         time_budget_s=settings.time_budget,
+        trial_timeout_s=settings.trial_timeout,
+        stop_after_failures=settings.stop_after_failures,
         max_concurrent=settings.max_concurrent,
         seed=settings.seed,
         max_failures=settings.max_failures,

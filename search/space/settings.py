@@ -89,6 +89,12 @@ class SpaceSettings(Checked):
     time_budget: float | None = real(
         None, "seconds, or as 90s, 30m, 2h; no trial starts after it; null: none", above=0.0
     )
+    trial_timeout: float | None = real(
+        None, "seconds, or as 90s, 30m, 2h, that a trial may run before it fails as timeout; null: no end", above=0.0
+    )
+    stop_after_failures: int = whole(
+        5, "the search ends where its first trials, as many as this, all fail for the same class; 0: never", at_least=0
+    )
     max_concurrent: int | None = whole(None, "trials at a time; null: what the resources allow", at_least=1)
     seed: int = whole(0, "seed of the sampler", at_least=0, at_most=2**32 - 1)
     resources: Resources = part(Resources)

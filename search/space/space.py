@@ -40,6 +40,8 @@ class SearchSpace:
     cache: CacheConfig
     trials: int
     time_budget_s: float | None
+    trial_timeout_s: float | None
+    stop_after_failures: int
     max_concurrent: int | None
     seed: int
     max_failures: int
@@ -136,6 +138,8 @@ class SearchSpace:
             },
             "trials": self.trials,
             "time_budget": self.time_budget_s,
+            "trial_timeout": self.trial_timeout_s,
+            "stop_after_failures": self.stop_after_failures,
             "max_concurrent": self.max_concurrent,
             "seed": self.seed,
             "resources": {"cpus": self.resources.cpus, "gpus": self.resources.gpus},

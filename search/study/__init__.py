@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from search.study.events import Decided, Ended, Event, Opened, Proposed, Reported, Restarted, StudyEnded
+from search.study.events import FAILURES, Decided, Ended, Event, Opened, Proposed, Reported, Restarted, StudyEnded
 from search.study.study import DEFAULT_ROOT, Study
 from search.study.trials import FINAL, STATES, TrialRecord
 
 __all__ = [
     "DEFAULT_ROOT",
+    "FAILURES",
     "FINAL",
     "STATES",
     "Decided",

@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 from licap.fields import Scalar
 
 FORMAT_VERSION = 3
+# Why a trial failed, or was cut off.
+FAILURES = ("oom", "diverged", "invalid-config", "data", "crashed", "timeout", "interrupted")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from licap.fields import Scalar
-from search.study.events import Decided, Ended, Event, Proposed, Reported, Restarted
+from search.study.events import FAILURES, Decided, Ended, Event, Proposed, Reported, Restarted
 
 STATES = ("running", "complete", "pruned", "failed", "interrupted")
 # Of a trial that has come to its own end; the others can go on.
@@ -19,7 +19,7 @@ class TrialRecord:
     """One trial as the record tells it.
 
     `state` is one of `STATES`; a trial whose process was killed stays "running". `reports` are in order of budget, one
-    for each budget. `failure` is the class of failure of a failed trial, `message` what it said.
+    for each budget. `failure` is one of `FAILURES` for a trial that failed or was cut off, `message` what it said.
     `pretraining` is `trained` or `cached`; empty where there is none, or while the trial runs.
     """
 
@@ -72,6 +72,8 @@ class TrialHistory:
             raise ValueError(f"trial {event.trial} was never proposed")
         if isinstance(event, Ended) and event.state not in STATES[1:]:
             raise ValueError(f"a trial cannot end as {event.state!r} (states: {', '.join(STATES[1:])})")
+        if isinstance(event, Ended) and event.failure not in (None, *FAILURES):
+            raise ValueError(f"unknown class of failure {event.failure!r} (classes: {', '.join(FAILURES)})")
 
     def take(self, event: Event) -> None:
         """Takes an event that `check` admits."""

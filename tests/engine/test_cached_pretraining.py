@@ -92,7 +92,7 @@ def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from
     first = sorted(trial.pretraining for trial in searches.trials("first").values())
     # Two slots may begin with the same one at the same time.
     assert first[:3] == ["cached"] * 3 and "trained" in first
-    assert "took it from the cache" in searches.said["first"]
+    assert "taken from the cache" in searches.said["first"]
     tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(searches.shared, "trial")}
     assert set(tags.values()) == {"cached", "trained"}
     assert {trial.pretraining for trial in searches.trials("without").values()} == {"trained"}
