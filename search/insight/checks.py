@@ -26,9 +26,6 @@ class Difference:
     remedy: str
     trial: int | None = None
 
-    def __str__(self) -> str:
-        return self.text if self.trial is None else f"trial {self.trial}: {self.text}"
-
 
 @dataclass(frozen=True)
 class Check:
@@ -126,15 +123,25 @@ def _count(number: int, what: str) -> str:
 
 
 def _details(check: Check) -> Iterable[str]:
-    """What differs, cut where it is much, and what to do, each remedy once with the trials that it is for."""
-    shown = check.differences[:MAX_LINES]
-    yield from map(str, shown)
-    if len(check.differences) > len(shown):
-        yield f"and {len(check.differences) - len(shown):,} more"
-    remedies: dict[str, list[Difference]] = {}
-    for each in check.differences:
-        remedies.setdefault(each.remedy, []).append(each)
-    for remedy, there in remedies.items():
-        numbers = [each.trial for each in there if each.trial is not None]
-        whose = f"{trials_text(numbers)}: " if len(remedies) > 1 and len(numbers) == len(there) else ""
-        yield f"→ {whose}{remedy}"
+    """What differs, once for all trials of which the same is to be said, and what to do about which of it."""
+    texts = _grouped((each.text, each.trial) for each in check.differences)
+    yield from (_line(numbers, text) for text, numbers in texts[:MAX_LINES])
+    if len(texts) > MAX_LINES:
+        yield f"and {len(texts) - MAX_LINES:,} more"
+    remedies = _grouped((each.remedy, each.trial) for each in check.differences)
+    for remedy, numbers in remedies:
+        yield f"→ {_line(numbers if len(remedies) > 1 else [], remedy)}"
+
+
+def _grouped(pairs: Iterable[tuple[str, int | None]]) -> list[tuple[str, list[int]]]:
+    """Each text once, in order, with the numbers of its trials; a text about no trial has none."""
+    found: dict[str, list[int]] = {}
+    for text, number in pairs:
+        numbers = found.setdefault(text, [])
+        if number is not None:
+            numbers.append(number)
+    return list(found.items())
+
+
+def _line(numbers: Sequence[int], text: str) -> str:
+    return f"{trials_text(numbers)}: {text}" if numbers else text

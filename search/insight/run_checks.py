@@ -21,6 +21,7 @@ from search.tracking.uris import shown, sqlite_path
 
 # Of how many values of a trial's run it is said what differs; the others are counted.
 _VALUES_SHOWN = 2
+_UP = "brings MLflow up to the record"
 # What the study's own run says after a search has ended for these reasons.
 _STATES_OF_ENDS = {
     "finished": ("complete",),
@@ -106,7 +107,7 @@ class _Runs:
         if self._stored.parent is None and parents:
             yield Difference(f"the study's own run {parents[-1].run_id} was deleted", self._mlflow("restore"))
         elif self._stored.parent is None:
-            yield Difference("MLflow has no run of the study itself", self._subject.resume("writes all runs anew"))
+            yield Difference("MLflow has no run of the study itself", self._subject.resume(_UP))
         for trial in self._subject.settled:
             if trial.number in self._stored.trials:
                 continue
@@ -115,12 +116,12 @@ class _Runs:
                 text = f"{trial.state} in the record, its run {run_id} was deleted"
                 remedy = f"{self._mlflow('restore')}; or {self._subject.resume('writes a new one from the record')}"
             else:
-                text = f"{trial.state} in the record, MLflow has no run of it"
-                remedy = self._subject.resume("writes the run anew from the record")
+                text = f"{trial.state} in the record, without a run in MLflow"
+                remedy = self._subject.resume(_UP)
             yield Difference(text, remedy, trial.number)
 
     def _states(self) -> Check:
-        differences = [Difference(text, self._subject.resume("says it to MLflow")) for text in self._study_state()]
+        differences = [Difference(text, self._subject.resume(_UP)) for text in self._study_state()]
         for trial, run in self._pairs:
             found = [*_state(trial, run), *_tags(self._subject.expected[trial.number], run)]
             if trial.failure is None and "failure" in run.tags:
@@ -176,7 +177,7 @@ class _Runs:
         if other:
             yield Difference(
                 f"the study's own run lacks values of the best trial, {ranked[0].trial}: {_some(other)}",
-                self._subject.resume("writes them anew"),
+                self._subject.resume(_UP),
             )
 
     def _of_trials(self, differences: list[Difference]) -> str:
@@ -188,7 +189,7 @@ class _Runs:
     def _difference(self, trial: TrialRecord, run: StoredRun, said: _Said) -> Difference:
         """A resumed search adds what is missing to runs that have not come to their end, and leaves others alone."""
         if said.behind and (run.tags.get("state") not in FINAL or run.status == "RUNNING"):
-            return Difference(said.text, self._subject.resume("brings MLflow up to the record"), trial.number)
+            return Difference(said.text, self._subject.resume(_UP), trial.number)
         remedy = f"{self._mlflow('delete')}; {self._subject.resume('then writes it anew from the record')}"
         return Difference(f"{said.text} (run {run.run_id})", remedy, trial.number)
 

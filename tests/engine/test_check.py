@@ -13,6 +13,7 @@ import pytest
 from conftest_tools import FinishedSearch, Searches
 
 from search.check import main
+from search.insight.render import trials_text
 from search.study import Ended, Opened, Proposed, Study
 from search.study.events import encode
 from search.tracking import tracking_uri
@@ -236,7 +237,7 @@ def narrow_space(copy: Copy) -> None:
     ("damage", "check", "said", "remedy"),
     [
         (delete_run, "runs", "trial 3: pruned in the record, its run ", "mlflow runs restore"),
-        (purge_run, "runs", "trial 3: pruned in the record, MLflow has no run of it", "search/run.py --resume"),
+        (purge_run, "runs", "trial 3: pruned in the record, without a run in MLflow", "search/run.py --resume"),
         (delete_parent, "runs", "the study's own run ", "mlflow runs restore"),
         (add_run, "runs", "of trial 3, is one too many", "mlflow runs delete"),
         (repeat_run, "runs", "of trial 99, is one too many", "mlflow runs delete"),
@@ -288,14 +289,15 @@ def test_all_that_differs_is_said_at_once(copy: Copy) -> None:
     assert lines[-1] == "5 of 10 checks found differences; nothing was changed"
 
 
-def test_many_differences_are_counted(copy: Copy) -> None:
-    copy.sql("UPDATE runs SET status = 'RUNNING'")
+def test_many_differences_are_told_in_few_lines(copy: Copy) -> None:
+    copy.sql("DELETE FROM tags WHERE key = 'study' AND run_uuid != ?", copy.parent())
     for number in range(100, 140):
         (copy.folder / "checkpoints").mkdir(exist_ok=True)
         (copy.folder / "checkpoints" / f"{number}.pt").write_bytes(b"")
     code, lines = copy.check()
     assert code == 1 and "and 20 more" in [line.strip() for line in lines]
-    assert any(line.startswith("differs  states: 8 of 8 trials") for line in lines)
+    pruned = [trial.number for trial in Study.open(copy.root, "small").trials() if trial.state == "pruned"]
+    assert f"{trials_text(pruned)}: pruned in the record, without a run in MLflow" in [line.strip() for line in lines]
 
 
 def test_a_damaged_line_is_named_with_its_number(copy: Copy) -> None:
@@ -321,7 +323,7 @@ def test_a_running_search_is_not_reproached_with_what_lags(copy: Copy, monkeypat
     assert any("which runs the search: states may lag" in line for line in lines)
     assert late_code == 1
     place = late.index(next(line for line in late if line.startswith("differs  runs: ")))
-    assert late[place + 1].strip() == "trial 8: complete in the record, MLflow has no run of it"
+    assert late[place + 1].strip() == "trial 8: complete in the record, without a run in MLflow"
     assert "once the search has ended, `python search/run.py --resume" in late[place + 2]
 
 
