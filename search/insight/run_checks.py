@@ -27,6 +27,7 @@ _STATES_OF_ENDS = {
     "finished": ("complete",),
     "time budget": ("complete",),
     "interrupted": ("interrupted",),
+    "failures": ("failed",),
     "broken off": ("interrupted", "failed"),
 }
 
@@ -165,7 +166,7 @@ class _Runs:
     def _best(self) -> Iterator[Difference]:
         """The study's own run has the metrics of the best trial, once a search has ended."""
         last = self._subject.study.events[-1] if self._subject.study.events else None
-        ended = isinstance(last, StudyEnded) and last.reason in ("finished", "time budget", "interrupted")
+        ended = isinstance(last, StudyEnded) and last.reason != "broken off"
         run, ranked = self._stored.parent, leaderboard(self._subject.trials, self._subject.space).ranked
         if run is None or self._subject.running or not ended or not ranked:
             return
