@@ -103,7 +103,7 @@ def expected(trial: TrialRecord, space: SearchSpace) -> Expected:
         pass
     else:
         params = config.flat()
-        tags |= begin_tags({}, config)
+        tags |= begin_tags({}, config, space.folds)
     if trial.state != "running":
         tags |= end_tags(trial)
     return Expected(params={**params, **trial.values}, searched=frozenset(trial.values), tags=tags)

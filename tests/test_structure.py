@@ -31,7 +31,7 @@ LICAP_LAYERS = (
     ("encoding",),
     ("joint",),
     ("trial",),
-    ("experiment",),
+    ("experiment", "folded"),
     ("cli",),
 )
 SEARCH_LAYERS = (

@@ -1,4 +1,4 @@
-"""The Ray actor around `licap.Trial`: one process that runs one trial after another on the same graph arrays."""
+"""The Ray actor around `licap.FoldedTrial`: one process that runs one trial after another on the same graph arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from licap.config import DataConfig
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import DataError, DivergedError, LicapError, OutOfMemoryError, StoreError
-from licap.trial import Report, Trial, memory_in_words
+from licap.folded import FoldedTrial
+from licap.trial import Report, memory_in_words
 from search.cache import EmbeddingCache
 from search.engine.deadline import Deadline
 from search.engine.messages import TIMED_OUT, Assignment, CachePlace, Failure, StepResult
@@ -55,7 +56,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
 
     def _begin(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._trial: Trial | None = None
+        self._trial: FoldedTrial | None = None
         self._budget = 0
         self._pretraining = ""
         self._saved = time.monotonic()
@@ -87,11 +88,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._warnings.clear()
         return StepResult(tuple(reports), finished, failure, notes, warnings, self._pretraining)
 
-    def _begun(self) -> Trial:
+    def _begun(self) -> FoldedTrial:
         """The trial at its start, or where its checkpoint was taken."""
         config, path = self._assignment.config, self._assignment.checkpoint
         dataset = self._dataset(config.data)
-        trial = Trial(config, dataset=dataset, store=self._store)
+        trial = FoldedTrial(config, self._assignment.folds, dataset=dataset, store=self._store)
         self._pretraining = origin_of_pretraining(trial)
         if not self._assignment.recorded or not path.exists():
             return trial
@@ -103,7 +104,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         except (LicapError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             # Beginning anew costs time and changes nothing: the same config gives the same reports.
             self._warnings.append(f"trial {self._assignment.number} begins anew: {path} cannot be used ({error})")
-            trial = Trial(config, dataset=dataset, store=self._store)
+            trial = FoldedTrial(config, self._assignment.folds, dataset=dataset, store=self._store)
             self._pretraining = origin_of_pretraining(trial)
         return trial
 
@@ -127,7 +128,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         return self._own[1]
 
 
-def origin_of_pretraining(trial: Trial) -> str:
+def origin_of_pretraining(trial: FoldedTrial) -> str:
     """`trained` or `cached`, of a trial that has just begun; empty where it has no pretraining of its own."""
     if not trial.config.pretrains:
         return ""

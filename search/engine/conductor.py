@@ -17,12 +17,12 @@ from search.engine.crashes import failure_of_crash, has_traceback, kernel_kills
 from search.engine.entries import begin_tags, end_tags
 from search.engine.failing import FAILING, FirstTrials
 from search.engine.messages import TIMED_OUT, Assignment, Failure, Interruption, StepResult
-from search.engine.past import Cut, Past
+from search.engine.past import Cut, Past, judged
 from search.engine.side import SideTracker
 from search.engine.watch import Watch
 from search.insight import curves_csv, leaderboard
 from search.space import SearchSpace
-from search.strategy import Decision, Proposer, Pruner, TrialReport
+from search.strategy import Decision, Proposer, Pruner
 from search.study import Study
 from search.study.events import Decided, Ended, Proposed, Reported, Restarted, StudyEnded
 from search.tracking import State
@@ -155,10 +155,11 @@ class Conductor:
             self._end(number, "failed", Failure("invalid-config", str(error)))
             return None
         self._running[number].artifacts["config.yaml"] = config.to_yaml()
-        self._tracker.start_trial(number, config.flat(), begin_tags(self._origin, config))
+        self._tracker.start_trial(number, config.flat(), begin_tags(self._origin, config, self._space.folds))
         return Assignment(
             number,
             config,
+            self._space.folds or (config.fold,),
             self._space.report_every,
             checkpoint=self._study.checkpoint_path(number),
             checkpoint_s=self._space.checkpoint_every_s,
@@ -262,8 +263,7 @@ class Conductor:
         running.budget, running.value = report.budget, metrics[self._metric_key]
         self._proposer.observe_report(number, report.budget, running.value)
         self._watch.reported(number, report, running.value)
-        decision = self._pruner.decide(TrialReport(trial=number, budget=report.budget, value=running.value))
-        return decision is Decision.STOP
+        return self._pruner.decide(judged(self._space, number, report.budget, metrics)) is Decision.STOP
 
     def _end(self, number: int, state: State, failure: Failure | None) -> None:
         running = self._running.pop(number)

@@ -212,7 +212,7 @@ def _study(space: SearchSpace, root: Path, name: str | None, dataset: str, *, re
 
 
 def _pruner(space: SearchSpace) -> Pruner:
-    return build_pruner(space.pruner, space.rungs(), space.metric.direction)
+    return build_pruner(space.pruner, space.rungs(), space.metric.direction, fold_rungs=space.fold_rungs())
 
 
 def _proposer(space: SearchSpace) -> Proposer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from licap.config import TrialConfig
 from search.study import TrialRecord
@@ -10,9 +10,9 @@ from search.study import TrialRecord
 Tags = dict[str, object]
 
 
-def begin_tags(origin: Mapping[str, object], config: TrialConfig) -> Tags:
-    """Tags of a trial that begins. origin: those of every run of the study."""
-    return {**origin, "fold": config.fold, "seed": config.seed}
+def begin_tags(origin: Mapping[str, object], config: TrialConfig, folds: Sequence[int]) -> Tags:
+    """Tags of a trial that begins. origin: those of every run of the study. folds: of the study, if it has any."""
+    return {**origin, "fold": ", ".join(map(str, folds or [config.fold])), "seed": config.seed}
 
 
 def end_tags(trial: TrialRecord) -> Tags:

@@ -13,12 +13,14 @@ from licap.trial import Report
 class Assignment:
     """One trial for an actor: its number in the study, its config, and how many epochs to run between two results.
 
+    folds: what it trains, one after the other, whatever fold the config names.
     checkpoint: where its state is kept. recorded: the budget up to which its reports are in the study's record; a
     checkpoint beyond it is not used, so that no report is left out. time_left_s: how long it may run; None: to its end.
     """
 
     number: int
     config: TrialConfig
+    folds: tuple[int, ...]
     report_every: int
     checkpoint: Path
     checkpoint_s: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from licap.folded import fold_metric
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner, TrialReport
 from search.study import Study
@@ -35,6 +36,15 @@ class Past:
     elapsed: float = 0.0
 
 
+def judged(space: SearchSpace, trial: int, budget: int, metrics: Mapping[str, float]) -> TrialReport:
+    """What a pruner is told of a report."""
+    name = f"val.{space.metric.name}"
+    # Without folds, stages may differ in length between trials.
+    fold = (budget - 1) // space.fold_budget if space.folds else 0
+    own = metrics[fold_metric(fold, name)] if fold else None
+    return TrialReport(trial=trial, budget=budget, value=metrics[name], fold=fold, own=own)
+
+
 def recall(study: Study, space: SearchSpace, proposer: Proposer, pruner: Pruner) -> Past:
     """Tells proposer and pruner what the record holds, event by event, so that they go on as they would have.
 
@@ -51,7 +61,7 @@ def recall(study: Study, space: SearchSpace, proposer: Proposer, pruner: Pruner)
             heard[event.trial] = event.budget
             value = event.metrics[metric]
             proposer.observe_report(event.trial, event.budget, value)
-            verdict = pruner.decide(TrialReport(trial=event.trial, budget=event.budget, value=value))
+            verdict = pruner.decide(judged(space, event.trial, event.budget, event.metrics))
             unfinished[event.trial] = Cut("the search was cut off", stop_due=verdict is Decision.STOP)
         elif isinstance(event, Ended) and event.state != "interrupted":
             complete = study.trial(event.trial).final(space.metric.name) if event.state == "complete" else None

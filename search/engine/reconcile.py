@@ -34,7 +34,7 @@ def _write(trial: TrialRecord, space: SearchSpace, tracker: SideTracker, origin:
         tracker.start_trial(trial.number, trial.values, {})
     else:
         artifacts["config.yaml"] = config.to_yaml()
-        tracker.start_trial(trial.number, config.flat(), begin_tags(origin, config))
+        tracker.start_trial(trial.number, config.flat(), begin_tags(origin, config, space.folds))
     for report in trial.reports:
         tracker.log(trial.number, report.budget, report.metrics)
     # A trial that goes on is reopened by the conductor; until then it is cut off.

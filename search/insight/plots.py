@@ -213,7 +213,8 @@ def _draw_curve(axes: Axes, shown: _Shown, space: SearchSpace, *, crowd: int) ->
     opacity = 1.0 if best else 0.85 if crowd <= 40 else 0.4
     reports = _finite_reports(shown.trial, space)
     for stage in ("pretrain", "downstream"):
-        points = [(budget, value) for each, budget, value in reports if each == stage]
+        # From the second fold on, values are those of downstream models, in either stage.
+        points = [(x, y) for each, x, y in reports if (each if x <= space.fold_budget else "downstream") == stage]
         if points:
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=color, linewidth=width, alpha=opacity, zorder=MARKS[shown.kind].order)
@@ -223,7 +224,7 @@ def _draw_curve(axes: Axes, shown: _Shown, space: SearchSpace, *, crowd: int) ->
 
 def _draw_stages(axes: Axes, space: SearchSpace) -> None:
     """The seam between the stages, where it is the same for all trials, and the pruner's rungs."""
-    for budget in space.rungs():
+    for budget in (*space.rungs(), *space.fold_rungs()):
         axes.axvline(budget, color=PALE, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
         axes.text(
             budget, 0.01, " rung", size=8, color=GREY, ha="left", va="bottom", transform=axes.get_xaxis_transform()

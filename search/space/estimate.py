@@ -44,23 +44,25 @@ class Estimate:
 
 def estimate(space: SearchSpace) -> Estimate:
     """Counts epochs. Not every trial pretrains: which ones do is counted where a grid says it, else drawn."""
-    trials = space.num_trials
+    trials, folds = space.num_trials, max(1, len(space.folds))
     lengths = [_epochs(space, values) for values in _typical_points(space)]
     mean_pretrain = sum(pretrain for pretrain, _ in lengths) / len(lengths)
     mean_downstream = sum(downstream for _, downstream in lengths) / len(lengths)
-    full = round(trials * (mean_pretrain + mean_downstream))
-    stops = space.rungs()
+    full = round(trials * folds * (mean_pretrain + mean_downstream))
+    stops = (*space.rungs(), *space.fold_rungs())
     if not stops:
-        return Estimate(trials, full, full, round(trials * mean_pretrain), (trials,))
+        return Estimate(trials, full, full, round(trials * folds * mean_pretrain), (trials,))
     reaching = _reaching(space, trials)
     nominal = cast(int, space.base["pretrain.max_epochs"])
     share = mean_pretrain / nominal
 
     def pretrained(budget: int) -> float:
-        return share * min(budget, nominal)
+        whole, rest = divmod(budget, space.fold_budget)
+        return share * (whole * nominal + min(rest, nominal))
 
     def cost(budget: int) -> float:
-        return pretrained(budget) + max(0, budget - nominal)
+        whole, rest = divmod(budget, space.fold_budget)
+        return pretrained(budget) + whole * (space.fold_budget - nominal) + max(0, rest - nominal)
 
     ends = [0, *stops, space.max_budget]
     steps = list(zip(reaching, pairwise(ends), strict=True))
@@ -72,13 +74,14 @@ def estimate(space: SearchSpace) -> Estimate:
 
 def _reaching(space: SearchSpace, trials: int) -> tuple[int, ...]:
     """Trials that train on to the first rung, the second, …, the end, if every rung keeps its share and no more."""
-    stops = len(space.rungs())
-    keep = 2 if space.pruner.name == "median" else space.pruner.reduction
+    on_first, reduction = len(space.rungs()), space.pruner.reduction
+    stops = on_first + len(space.fold_rungs())
     reaching = [0] * (stops + 1)
     for first, number in _brackets(space, trials).items():
         for rung in range(stops + 1):
             reaching[rung] += number
-            number = math.ceil(number / keep) if rung >= first else number
+            keep = 2 if space.pruner.name == "median" and rung < on_first else reduction
+            number = math.ceil(number / keep) if rung >= min(first, on_first) else number
     return tuple(reaching)
 
 
@@ -149,6 +152,8 @@ def _header(space: SearchSpace) -> Iterator[str]:
         f", after {space.sampler.startup} random proposals" if space.sampler.name in LEARNING else ""
     )
     yield f"  pruner      {_pruner_text(space)}"
+    if space.folds:
+        yield f"  folds       {_folds_text(space)}"
     yield f"  slot        {slot.cpus:g} CPU, {slot.gpus:g} GPU; results every {space.report_every} epochs"
 
 
@@ -163,7 +168,7 @@ def _trials_text(space: SearchSpace) -> str:
 
 def _pruner_text(space: SearchSpace) -> str:
     pruner, stops = space.pruner, space.rungs()
-    epochs = f"{', '.join(map(str, stops))} of {space.max_budget}"
+    epochs = f"{', '.join(map(str, stops))} of {space.fold_budget}"
     if pruner.name == "none":
         return "none"
     if pruner.name == "median":
@@ -174,6 +179,17 @@ def _pruner_text(space: SearchSpace) -> str:
     shares = _brackets(space, space.num_trials)
     parts = [f"{number} from {stops[k]} on" if k < len(stops) else f"{number} never" for k, number in shares.items()]
     return f"{text} (compared: {', '.join(parts)})"
+
+
+def _folds_text(space: SearchSpace) -> str:
+    first, *others = space.folds
+    if not others:
+        return str(first)
+    further = ", ".join(map(str, others))
+    if not space.fold_rungs():
+        return f"{first}, {further}, all of them in every trial; values are means over them"
+    reduction = space.pruner.reduction
+    return f"{first}, then {further}, for the best 1/{reduction} each time that the best does not surely beat"
 
 
 def _parameters(parameters: Sequence[Parameter]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from search.space.findings import OVERRIDE, Findings
 from search.space.settings import SpaceSettings
 
 # Keys of a space file that are no settings of the study.
-SECTIONS = ("preset", "config", "search", "start")
+SECTIONS = ("preset", "config", "search", "start", "folds")
 # Keys whose value may be a bare name, and the field that the name stands for.
 SHORTHANDS = ("sampler", "pruner")
 

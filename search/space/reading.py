@@ -17,6 +17,7 @@ from search.space.conditions import Surroundings, settle
 from search.space.corners import check_combinations
 from search.space.declare import INVALID, declare, parsed
 from search.space.findings import OVERRIDE, Findings
+from search.space.folds import read_folds
 from search.space.grid import grid_size
 from search.space.lint import lint
 from search.space.model_parameters import check_model_parameters
@@ -40,7 +41,9 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
     settings = _read_settings(given.data, findings)
     fixed = _read_fixed(given)
     parameters = _read_parameters(given, fixed)
-    base = {**fixed.values, **parameters.defaults}
+    searched = [parameter.name for parameter in parameters.settled]
+    folds = read_folds(given.data.get("folds"), fixed.places, searched, findings)
+    base = {**fixed.values, **parameters.defaults, **({"fold": folds[0]} if folds else {})}
     starting_points = read_starting_points(
         given.data.get("start"), parameters.settled, base, parameters.without_a_say, findings
     )
@@ -59,6 +62,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         base=base,
         parameters=parameters.settled,
         starting_points=tuple(starting_points.values()),
+        folds=folds,
         sampler=settings.sampler,
         pruner=settings.pruner,
         resources=settings.resources,

@@ -25,7 +25,8 @@ class SearchSpace:
     """A space file, read and checked.
 
     base: every value of the trial config by dotted name; those of searched parameters stand in where a parameter does
-    not count or a starting point leaves it out. parameters: parents before children. starting_points: each with every
+    not count or a starting point leaves it out. folds: what a trial trains one after the other, as far as the pruner
+    lets it; empty: the one that its config names. parameters: parents before children. starting_points: each with every
     parameter that counts there. source: the file, notes: what to know before starting; neither decides equality.
     """
 
@@ -34,6 +35,7 @@ class SearchSpace:
     base: Mapping[str, Scalar]
     parameters: tuple[Parameter, ...]
     starting_points: tuple[Mapping[str, Scalar], ...]
+    folds: tuple[int, ...]
     sampler: SamplerConfig
     pruner: PrunerConfig
     resources: Resources
@@ -75,9 +77,14 @@ class SearchSpace:
         return {name: value for name, value in self.base.items() if name not in searched}
 
     @property
-    def max_budget(self) -> int:
-        """Epochs of both stages, the longest where they are searched."""
+    def fold_budget(self) -> int:
+        """Epochs of both stages on one fold, the longest where they are searched."""
         return rungs.longest(self.parameters, self.base, rungs.STAGE_LENGTHS)
+
+    @property
+    def max_budget(self) -> int:
+        """Epochs of both stages on all folds, the longest where they are searched."""
+        return max(1, len(self.folds)) * self.fold_budget
 
     @property
     def grid_size(self) -> int | None:
@@ -91,8 +98,15 @@ class SearchSpace:
         return self.trials if size is None else min(self.trials, size)
 
     def rungs(self) -> tuple[int, ...]:
-        """Budgets at which the pruner compares trials, ascending; of median the first; empty without a pruner."""
+        """Budgets at which the pruner compares trials on their first fold, ascending; empty without a pruner.
+
+        Of median, which compares at every epoch, the first.
+        """
         return rungs.budgets(self.pruner, self.base)
+
+    def fold_rungs(self) -> tuple[int, ...]:
+        """Budgets at which trials are compared for their next fold; empty without a pruner, or with one fold."""
+        return rungs.fold_budgets(self.pruner, self.base, len(self.folds))
 
     def active(self, values: Mapping[str, Scalar]) -> tuple[str, ...]:
         """Names of the parameters whose conditions hold, parents before children."""
@@ -125,8 +139,9 @@ class SearchSpace:
         return {
             "name": self.name,
             "metric": self.metric.name,
-            "config": nest(self.fixed),
+            "config": nest({name: value for name, value in self.fixed.items() if name != "fold" or not self.folds}),
             "search": {p.name: {**p.to_mapping(), "default": self.base[p.name]} for p in self.parameters},
+            "folds": list(self.folds) or None,
             "start": [dict(point) for point in self.starting_points],
             "sampler": {"name": self.sampler.name, "startup": self.sampler.startup},
             "pruner": {

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from licap.fields import Scalar
+from licap.folded import fold_metric
 from licap.trial import Report
 from search.engine.conductor import Conductor
 from search.engine.messages import Assignment, Interruption, StepResult
@@ -38,6 +40,8 @@ trials: 9
 report_every: 3
 """
 
+FOLDS = "folds: [0, 2, 1]\nsampler: {name: tpe, startup: 3}\n"
+
 
 class Silent:
     """Stands for display and tracking, which decide nothing."""
@@ -52,11 +56,26 @@ class Curve:
     def __init__(self, values: Mapping[str, Scalar]) -> None:
         self._values = values
 
-    def reports(self) -> list[Report]:
+    def reports(self, folds: Sequence[int]) -> list[Report]:
+        """Of one fold after the other, as `FoldedTrial` has them."""
+        found, ends = self._on_fold(0), list[float]()
+        for place, fold in enumerate(folds):
+            own = self._on_fold(fold)
+            values = [report.metrics["val.spearman"] for report in own]
+            if not place:
+                found = own
+            for report, value in zip(own, values, strict=True) if place else ():
+                mean = (sum(ends) + value) / (place + 1) if report is own[-1] else sum(ends) / place
+                metrics = {"val.spearman": mean, fold_metric(place, "val.spearman"): value}
+                found.append(replace(report, budget=report.budget + 12 * place, metrics=metrics))
+            ends.append(values[-1])
+        return found
+
+    def _on_fold(self, fold: int) -> list[Report]:
         lr, ratio = float(self._values["downstream.lr"]), float(self._values["pretrain.imp_ratio"])
         first = 3 if self._values["downstream.input"] == "features" else 1
         last = 4 if lr > 0.03 else 8 if lr > 0.01 else 12
-        goal = math.sin(40 * ratio) + math.log10(lr)
+        goal = math.sin(40 * ratio) + math.log10(lr) + 0.1 * math.sin(50 * fold * ratio)
         return [
             Report("pretrain" if budget <= 2 else "downstream", 0, budget, {"val.spearman": goal - 1 / budget})
             for budget in range(first, last + 1)
@@ -70,7 +89,7 @@ class Machine:
         self.checkpoints: dict[int, int] = {}
 
     def run(self, conductor: Conductor, assignment: Assignment, values: Mapping[str, Scalar]) -> None:
-        reports = Curve(values).reports()
+        reports = Curve(values).reports(assignment.folds)
         kept = self.checkpoints.get(assignment.number, 0)
         place = sum(report.budget <= kept for report in reports) if 0 < kept <= assignment.recorded else 0
         while True:
@@ -114,7 +133,7 @@ def search(
             direction="max",
             starting_points=space.starting_points,
         )
-        pruner = build_pruner(space.pruner, space.rungs(), "max")
+        pruner = build_pruner(space.pruner, space.rungs(), "max", fold_rungs=space.fold_rungs())
         past = recall(study, space, proposer, pruner) if resume else Past()
         conductor = Conductor(
             space,
@@ -139,10 +158,11 @@ def outcome(trials: tuple[TrialRecord, ...]) -> list[object]:
     return [(trial.number, dict(trial.values), trial.starting_point, trial.state, trial.reports) for trial in trials]
 
 
-@pytest.fixture(scope="module", params=["tpe", "random", "cmaes"])
+@pytest.fixture(scope="module", params=["tpe", "random", "cmaes", "folds"])
 def space(request: pytest.FixtureRequest) -> SearchSpace:
-    """A small space with each of the samplers."""
-    text = SPACE + f"sampler: {{name: {request.param}, startup: 3}}\n"
+    """A small space with each of the samplers, and one with folds."""
+    folds = request.param == "folds"
+    text = SPACE + (FOLDS if folds else f"sampler: {{name: {request.param}, startup: 3}}\n")
     return SearchSpace.from_text(text, source="cut.yaml")
 
 

@@ -1,0 +1,107 @@
+"""A search whose driver is killed again and again, and resumed each time: in the end nothing tells it from another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest_tools import FinishedSearch, Workplace, descendants, living, make_workplace
+
+from search.study import Study
+
+# Of a study of eight trials; each costs a start of Ray.
+KILLS_OF_A_STUDY = 5
+ALWAYS = ("search/run.py", "--max-concurrent", "1")
+
+
+@pytest.fixture
+def leftovers() -> Iterator[set[int]]:
+    """Processes of killed drivers, which are waited for, and ended where they do not end by themselves."""
+    pids: set[int] = set()
+    yield pids
+    end = time.monotonic() + 30
+    while living(pids) and time.monotonic() < end:
+        time.sleep(0.2)
+    for pid in living(pids):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def record_of(place: Workplace) -> Path:
+    return place.folder / "mlruns" / "studies" / "small" / "record.jsonl"
+
+
+def size_of(record: Path) -> int:
+    return record.stat().st_size if record.exists() else 0
+
+
+def start(place: Workplace) -> subprocess.Popen[str]:
+    """Begins the study, or goes on with it."""
+    return place.start(*ALWAYS, *(("--resume",) if record_of(place).exists() else ("--space", "small.yaml")))
+
+
+def killed(place: Workplace, moments: random.Random, leftovers: set[int]) -> bool:
+    """Whether the driver was killed before it had done all there was to do; at any moment, also before it writes."""
+    process, record = start(place), record_of(place)
+    before, after = size_of(record), moments.uniform(0, 1.5)
+    while process.poll() is None and moments.random() > 0.01 and size_of(record) == before:
+        time.sleep(0.05)
+    try:
+        process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        leftovers |= descendants(process.pid)
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0
+    return False
+
+
+def check_the_same(place: Workplace, reference: FinishedSearch) -> None:
+    """The same trials, states, values and reports as the search that nobody killed, in all books."""
+    done = place.run(*ALWAYS, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    found, expected = json.loads(done.stdout)["trials"], reference.result["trials"]
+    timeless = [{**row, "seconds": None} for row in expected]
+    assert [{**row, "seconds": None} for row in found] == timeless
+    studies = [Study.open(each.folder / "mlruns", "small") for each in (place, reference.place)]
+    ours, theirs = ([(t.values, t.state, t.reports) for t in study.trials()] for study in studies)
+    assert ours == theirs
+    checked = place.run("search/check.py", "small")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_driver_that_is_killed_twice_finds_the_same(
+    tmp_path: Path, finished: FinishedSearch, leftovers: set[int]
+) -> None:
+    place, moments = make_workplace(tmp_path), random.Random(0)
+    kills = [killed(place, moments, leftovers) for _ in range(2)]
+    assert any(kills)
+    check_the_same(place, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_drivers_killed_at_random_moments_find_the_same(
+    tmp_path: Path, finished: FinishedSearch, leftovers: set[int]
+) -> None:
+    kills, moments = 0, random.Random(1)
+    for number in range(20):
+        (folder := tmp_path / str(number)).mkdir()
+        place = make_workplace(folder)
+        for _ in range(KILLS_OF_A_STUDY):
+            if kills == 20 or not killed(place, moments, leftovers):
+                break
+            kills += 1
+        check_the_same(place, finished)
+        if kills == 20:
+            return
+    pytest.fail(f"only {kills} drivers were killed before they had finished")
