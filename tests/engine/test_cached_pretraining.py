@@ -120,7 +120,7 @@ def new_actor(folder: Path, checkpoint: Path, recorded: int = 0) -> TrialActor:
     """An actor as Ray would set it up, in this process."""
     config = tiny_config(EPOCHS)
     actor = TrialActor.__new__(TrialActor)
-    assignment = Assignment(0, config, 1, checkpoint, checkpoint_s=0.0, recorded=recorded)
+    assignment = Assignment(0, config, (0,), 1, checkpoint, checkpoint_s=0.0, recorded=recorded)
     actor.setup({ASSIGNMENT: assignment}, {config.data: tiny_dataset()}, CachePlace(folder, 10_000_000))
     return actor
 

@@ -147,7 +147,7 @@ def test_a_trial_whose_time_is_over_ends_with_the_epoch(tmp_path: Path) -> None:
 
     def last_result(report_every: int, time_left_s: float | None) -> StepResult:
         actor = TrialActor.__new__(TrialActor)
-        assignment = Assignment(0, config, report_every, tmp_path / "0.pt", 1e9, time_left_s=time_left_s)
+        assignment = Assignment(0, config, (0,), report_every, tmp_path / "0.pt", 1e9, time_left_s=time_left_s)
         actor.setup({ASSIGNMENT: assignment}, {config.data: tiny_dataset()})
         result = actor.step()[RESULT]
         assert isinstance(result, StepResult)
@@ -169,7 +169,7 @@ def test_memory_that_cannot_be_had_while_a_trial_begins_ends_that_trial(
 
     monkeypatch.setattr("search.engine.actor.load_dataset", load_dataset)
     actor = TrialActor.__new__(TrialActor)
-    actor.setup({ASSIGNMENT: Assignment(0, tiny_config(), 1, tmp_path / "0.pt", 1e9)})
+    actor.setup({ASSIGNMENT: Assignment(0, tiny_config(), (0,), 1, tmp_path / "0.pt", 1e9)})
     result = actor.step()
     assert result["done"] and result[RESULT].failure.kind == "oom"
 

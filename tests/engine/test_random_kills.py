@@ -1,4 +1,4 @@
-"""A search whose driver is killed again and again, and resumed each time: in the end nothing tells it from another."""
+"""Searches that lose driver, Ray node or disk, and are resumed: in the end nothing tells them from the others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -43,9 +44,9 @@ def size_of(record: Path) -> int:
     return record.stat().st_size if record.exists() else 0
 
 
-def start(place: Workplace) -> subprocess.Popen[str]:
+def start(place: Workplace, *words: str) -> subprocess.Popen[str]:
     """Begins the study, or goes on with it."""
-    return place.start(*ALWAYS, *(("--resume",) if record_of(place).exists() else ("--space", "small.yaml")))
+    return place.start(*ALWAYS, *words, *(("--resume",) if record_of(place).exists() else ("--space", "small.yaml")))
 
 
 def killed(place: Workplace, moments: random.Random, leftovers: set[int]) -> bool:
@@ -86,6 +87,48 @@ def test_a_driver_that_is_killed_twice_finds_the_same(
     kills = [killed(place, moments, leftovers) for _ in range(2)]
     assert any(kills)
     check_the_same(place, finished)
+
+
+def running(place: Workplace, *words: str) -> subprocess.Popen[str]:
+    """A search that has begun to train."""
+    process, record = start(place, *words), record_of(place)
+    end = time.monotonic() + 90
+    while size_of(record) < 5_000:
+        assert process.poll() is None and time.monotonic() < end, "it has ended, or does not get anywhere"
+        time.sleep(0.02)
+    return process
+
+
+def test_a_full_disk_ends_the_search_in_words_and_costs_nothing_once_there_is_space(
+    tmp_path: Path, finished: FinishedSearch
+) -> None:
+    place = make_workplace(tmp_path)
+    process = running(place)
+    # What the driver writes beyond this size is refused half-way, as on a full disk; others are not bound by it.
+    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size_of(record_of(place)) + 2_000, hard))
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    assert "record.jsonl: cannot be written" in errors and "Free some space" in errors
+    assert "Traceback" not in errors
+    check_the_same(place, finished)
+
+
+@pytest.mark.slow
+def test_without_rays_node_the_search_ends_and_can_be_resumed(tmp_path: Path, leftovers: set[int]) -> None:
+    place = make_workplace(tmp_path)
+    process = running(place, "--trials", "24")
+    below = descendants(process.pid)
+    leftovers |= below
+    [node] = [pid for pid in below if Path(f"/proc/{pid}/exe").resolve().name == "raylet"]
+    os.kill(node, signal.SIGKILL)
+    # Ray ends the process itself, some seconds later.
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    done = place.run(*ALWAYS, "--resume", "--trials", "24", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["trials"]) == 24
+    assert place.run("search/check.py", "small").returncode == 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,89 @@
+"""What does a search cost beside the training: seconds for a trial that does next to nothing, and memory of the driver?
+
+    python -m benchmarks.search [--trials 100] [--slots 2] [--pruner none]
+
+Runs search/run.py on a graph of 60 nodes. Each trial reports ten epochs of a few milliseconds, which count.
+The first ten trials are left out: processes start in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from search.study import Ended, Study
+
+WARM_UP = 10
+REPOSITORY = Path(__file__).resolve().parents[1]
+SPACE = """\
+name: overhead
+config:
+  data.synthetic: {num_nodes: 60, num_edges: 200, num_relations: 3}
+  data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+  downstream: {max_epochs: 10, model: gcn, input: features}
+search:
+  downstream.lr: {type: float, low: 1e-4, high: 1e-1, log: true}
+report_every: 1
+"""
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--pruner", default="none")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="licap-benchmark-") as folder:
+        sys.stdout.write(json.dumps(measure(Path(folder), options), indent=2) + "\n")
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Seconds per trial, the median wait between ends, and MB of the driver after the warm-up and at the end."""
+    space = folder / "overhead.yaml"
+    space.write_text(SPACE, encoding="utf-8")
+    words = ["--trials", options.trials, "--max-concurrent", options.slots, "--set", f"pruner={options.pruner}"]
+    command = [sys.executable, REPOSITORY / "search" / "run.py", "--space", space, *words]
+    driver = subprocess.Popen(
+        [str(word) for word in command], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert driver.stderr is not None
+    record = folder / "mlruns" / "studies" / "overhead" / "record.jsonl"
+    memory: dict[int, float] = {}
+    while driver.poll() is None:
+        ended = record.read_bytes().count(b'{"event":"ended"') if record.exists() else 0
+        memory[ended] = _resident(driver.pid) or memory.get(ended, 0.0)
+        time.sleep(0.05)
+    if driver.returncode:
+        raise RuntimeError(driver.stderr.read())
+    study = Study.open(folder / "mlruns", "overhead")
+    ends = [when for event, when in zip(study.events, study.times, strict=True) if isinstance(event, Ended)]
+    waits = [after - before for before, after in zip(ends[WARM_UP:], ends[WARM_UP + 1 :], strict=False)]
+    first, last = (choose(count for count in memory if WARM_UP <= count < len(ends)) for choose in (min, max))
+    return {
+        "trials": len(ends),
+        "slots": options.slots,
+        "seconds per trial": round((ends[-1] - ends[WARM_UP]) / len(waits), 4),
+        "median wait between ends, s": round(statistics.median(waits), 4),
+        "driver, MB after the warm-up": round(memory[first], 1),
+        "driver, MB before the last trial ends": round(memory[last], 1),
+    }
+
+
+def _resident(pid: int) -> float:
+    """MB in memory; 0 where the process has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0.0
+    return pages * 4096 / 1e6
+
+
+if __name__ == "__main__":
+    main()
