@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def export_config(study: Study, space: SearchSpace, out: Path, *, rank: int) -> None:
     """Writes the config of a rank. Raises: StoreError."""
     row = pick(leaderboard(study.trials(), space), rank)
-    command = f"licap run {shlex.quote(str(out))}"
+    folds = f" --folds {','.join(map(str, space.folds))}" if len(space.folds) > 1 else ""
+    command = f"licap run {shlex.quote(str(out))}{folds}"
     text = exported_text(row, space, study=study.name, command=command)
     replaced = replaced_by(out, text)
     write_file_atomically(out, text)

@@ -169,7 +169,11 @@ class Regressor(Protocol):
 
 def fit_with(regressor: Regressor, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
     """Fits on the training nodes and predicts all. inputs: [N, width]. labels: [N]. Returns: [N]."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     x = inputs.cpu().numpy()
     nodes = train.cpu().numpy()
-    regressor.fit(x[nodes], labels[train].cpu().numpy())
-    return torch.as_tensor(regressor.predict(x)).to(inputs)
+    # BLAS and OpenMP take all cores otherwise, whatever the trial was given.
+    with threadpool_limits(torch.get_num_threads()):
+        regressor.fit(x[nodes], labels[train].cpu().numpy())
+        return torch.as_tensor(regressor.predict(x)).to(inputs)

@@ -19,7 +19,10 @@ _SEAL = "# replaced by a later export, unless somebody has changed it: {}\n"
 
 def exported_text(row: Row, space: SearchSpace, *, study: str, command: str) -> str:
     """The complete config of a trial as sealed YAML. command: runs it."""
-    head = (described(row, space, study=study), f"Validation {space.metric.label}: {row.value!r}", f"Run it: {command}")
+    value = f"Validation {space.metric.label}: {row.value!r}"
+    if len(space.folds) > 1:
+        value += f", the mean over folds {', '.join(map(str, space.folds))}"
+    head = (described(row, space, study=study), value, f"Run it: {command}")
     # A file's name may hold line ends, which must not end the comment.
     text = "".join(f"# {line}\n" for line in "\n".join(head).splitlines())
     body = space.config_for(row.values).to_yaml()

@@ -38,7 +38,10 @@ def _on_comparison(parameters: Sequence[Parameter]) -> Iterator[str]:
         if parameter.count() == 1 and not parameter.when:
             yield f"{parameter.name} has a single value, {shown(parameter.extremes()[0])}: it could stand under config."
         if any(parameter.name == name or parameter.name.startswith(f"{name}.") for name in _PROBLEM):
-            yield f"{parameter.name} is searched: trials with different data or folds are ranked against each other."
+            yield (
+                f"{parameter.name} is searched: trials with different data or folds are ranked against each other. "
+                "search/compare.py compares them side by side; `folds` judges each trial by several folds."
+            )
         if parameter.name == "seed":
             yield "seed is searched: the best trial may owe its rank to a lucky seed."
 

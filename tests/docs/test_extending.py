@@ -1,4 +1,4 @@
-"""The page on adding a model is followed to the letter, in a copy of the package."""
+"""The page on adding a model is followed to the letter, in a copy of the packages."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ runtime: {threads: 1}
 
 @pytest.fixture(scope="module")
 def extended(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a copy of `licap` to which the page's blocks have been added."""
+    """A folder with a copy of the packages to which the page's blocks have been added."""
     folder = tmp_path_factory.mktemp("extended")
-    shutil.copytree(repository / "licap", folder / "licap", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("licap", "search"):
+        shutil.copytree(repository / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     page = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
     model, options, field, preset = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     (folder / "licap" / "models" / "appnp.py").write_text(model, encoding="utf-8")
@@ -54,6 +55,18 @@ def test_the_documented_model_trains(extended: Path) -> None:
     out = run(extended, "-m", "licap.cli", "run", "config.yaml", "--set", "downstream.appnp.hops=5", "--out", "out")
     assert "Spearman" in out
     assert "appnp" in (extended / "out" / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_the_documented_model_is_searched(extended: Path, repository: Path) -> None:
+    page = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+    [search] = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    fixed = "data: {synthetic: {num_nodes: 200, num_edges: 1500}}, downstream: {max_epochs: 5, input: features}"
+    (extended / "mine.yaml").write_text(
+        f"config: {{{fixed}}}\n{search}sampler: random\npruner: none\n", encoding="utf-8"
+    )
+    assert "downstream.appnp.hops" in run(extended, "search/run.py", "--space", "mine.yaml", "--dry-run")
+    out = run(extended, "search/run.py", "--space", "mine.yaml", "--trials", "4")
+    assert "4 complete" in out and "appnp" in out
 
 
 def test_the_documented_model_is_in_configs_presets_and_registry(extended: Path) -> None:
