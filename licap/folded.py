@@ -13,7 +13,7 @@ from licap.config import TrialConfig
 from licap.datasets.dataset import Dataset
 from licap.errors import StoreError
 from licap.stored import EmbeddingStore
-from licap.trial import Report, Trial
+from licap.trial import Report, Trial, contrastive_sample
 
 
 def fold_metric(place: int, metric: str) -> str:
@@ -39,6 +39,10 @@ class FoldedTrial:
         store: EmbeddingStore | None = None,
     ) -> None:
         self.config, self._folds, self._dataset, self._store = config, tuple(folds), dataset, store
+        if config.downstream.needs_pretraining:
+            # What is wrong with a later fold is found before the first is trained.
+            for fold in self._folds[1:]:
+                contrastive_sample(replace(config, fold=fold), dataset)
         self._ended: list[Mapping[str, float]] = []
         self._trial = self._fold(0)
 

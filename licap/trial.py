@@ -50,7 +50,7 @@ from licap.sampling import HierarchicalSample, sample_fold
 from licap.signals import Signals
 from licap.splits import Split, make_split, transform_labels
 from licap.stored import EmbeddingStore, Replay, Stored, features_digest, stage_key
-from licap.training import float64_array
+from licap.training import check_finite, float64_array
 
 SplitName = Literal["train", "val", "test"]
 _STATE_FORMAT = 3
@@ -261,6 +261,8 @@ class Trial:
             self._embeddings = self._stage1.embeddings
         elif self.config.downstream.sees_embeddings and not self.config.downstream.needs_pretraining:
             self._embeddings = untrained_embeddings(self.config, self._channels, self._graph)
+            for channel, embeddings in zip(self._channels, self._embeddings, strict=True):
+                check_finite(PRETRAIN, 0, {f"an untrained embedding ({channel.name})": embeddings})
         self._stage1 = None
 
     def _begin_downstream(self) -> None:

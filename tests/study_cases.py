@@ -19,9 +19,9 @@ search:
 """
 
 
-def write_study(root: Path, name: str, values: list[float | None]) -> Study:
-    """A finished study; None stands for a failed trial."""
-    space = SearchSpace.from_text(SPACE, source="small.yaml")
+def write_study(root: Path, name: str, values: list[float | None], *overrides: str) -> Study:
+    """A finished study; None stands for a failed trial. overrides: `--set` words for its space."""
+    space = SearchSpace.from_text(SPACE, source="small.yaml", overrides=overrides)
     with Study.create(root, name, space.to_yaml()) as study:
         for number, value in enumerate(values):
             drawn = {"pretrain.imp_ratio": 0.1 / (number + 3), "pretrain.eta2": 1 / 3}

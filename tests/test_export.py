@@ -23,6 +23,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("export") / "mlruns"
     write_study(root, "first", [0.25, 0.75, None, 0.5])
     write_study(root, "hopeless", [None])
+    write_study(root, "folded", [0.5], "folds=[2, 0]")
     write_study(root, "second", [0.125])
     return root
 
@@ -43,6 +44,14 @@ def test_the_best_config_is_written_and_loads(root: Path, tmp_path: Path) -> Non
     assert (
         text.startswith("# trial 1 of study first") and "# Validation Spearman: 0.75\n# Run it: licap run best" in text
     )
+
+
+def test_of_a_study_with_folds_the_command_names_them(root: Path, tmp_path: Path) -> None:
+    done = export(tmp_path, "folded", "--root", str(root))
+    assert done.returncode == 0 and "run it again: licap run best.yaml --folds 2,0" in done.stdout
+    text = (tmp_path / "best.yaml").read_text(encoding="utf-8")
+    assert "# Validation Spearman: 0.5, the mean over folds 2, 0\n" in text
+    assert "# Run it: licap run best.yaml --folds 2,0\n" in text
 
 
 def test_the_file_holds_plain_scalars_with_all_their_bits(root: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from licap.config import DownstreamConfig, PretrainConfig
+from licap.errors import DivergedError
 from licap.graph import KnowledgeGraph
 
 
@@ -168,12 +169,19 @@ class Regressor(Protocol):
 
 
 def fit_with(regressor: Regressor, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
-    """Fits on the training nodes and predicts all. inputs: [N, width]. labels: [N]. Returns: [N]."""
+    """Fits on the training nodes and predicts all. inputs: [N, width]. labels: [N]. Returns: [N].
+
+    Raises: DivergedError where numbers are too large for the regressor.
+    """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     x = inputs.cpu().numpy()
     nodes = train.cpu().numpy()
     # BLAS and OpenMP take all cores otherwise, whatever the trial was given.
     with threadpool_limits(torch.get_num_threads()):
-        regressor.fit(x[nodes], labels[train].cpu().numpy())
-        return torch.as_tensor(regressor.predict(x)).to(inputs)
+        try:
+            regressor.fit(x[nodes], labels[train].cpu().numpy())
+            return torch.as_tensor(regressor.predict(x)).to(inputs)
+        except ValueError:
+            # How scikit-learn says that an input, or what it has fitted, is too large for it.
+            raise DivergedError("downstream", 0, "an input or a fitted parameter") from None

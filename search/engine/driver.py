@@ -169,10 +169,11 @@ def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataCo
     for words, config in space.edge_configs():
         if not config.downstream.needs_pretraining or config.data != data_config:
             continue
-        try:
-            contrastive_sample(config, dataset)
-        except DataError as error:
-            problems.setdefault(str(error), f"{space.source}: at {words}: {error}")
+        for fold in space.folds or (config.fold,):
+            try:
+                contrastive_sample(replace(config, fold=fold), dataset)
+            except DataError as error:
+                problems.setdefault(str(error), f"{space.source}: at {words}: {error}")
     if problems:
         raise ConfigError(problems.values())
 

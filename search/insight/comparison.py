@@ -6,7 +6,7 @@ its values of the row and column parameters, so folds, seeds and whatever else w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from licap.errors import ConfigError, StoreError
@@ -50,6 +50,10 @@ def compare(
     Raises: ConfigError for names and values that mean nothing here; StoreError where no trial is complete.
     """
     check_apart(rows, columns)
+    if space.folds and "fold" in (*rows, *columns):
+        raise ConfigError(
+            "fold: a trial of this study trains several folds. Leave fold out: values are means over them."
+        )
     chosen = [metric(name) for name in metrics]
     board = leaderboard(trials, space)
     if not board.ranked:
@@ -70,8 +74,14 @@ def compare(
         baseline=base,
         over=averaged_over(runs, (down, across)),
         tables=tables,
-        notes=remarks(board, runs, repeated, (down, across), base, tables, space),
+        notes=(*_on_folds(space), *remarks(board, runs, repeated, (down, across), base, tables, space)),
     )
+
+
+def _on_folds(space: SearchSpace) -> Iterator[str]:
+    if space.folds:
+        folds = ", ".join(map(str, space.folds))
+        yield f"Each trial's value is already a mean over folds {folds}; deviation and p are over what else differs."
 
 
 def _known(board: Leaderboard, space: SearchSpace) -> dict[int, tuple[frozenset[str], Mapping[str, Scalar]]]:

@@ -111,12 +111,14 @@ def _temporary(subject: Subject) -> Iterator[Path]:
 
 
 def _told(path: Path) -> dict[str, str] | None:
-    """The state of each trial in the table; None where there is none."""
+    """The state of each trial in the table; None where there is none, empty where it cannot be read."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return {row["trial"]: row["state"] for row in csv.DictReader(file) if "trial" in row and "state" in row}
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return {}
 
 
 def _removal(path: Path) -> str:

@@ -59,6 +59,11 @@ def recorded(trials: Iterable[TrialRecord], space: SearchSpace) -> Recorded:
             f"{' and '.join(searched)} was searched, so trials cannot be compared at equal epochs. "
             "Record a study in which it is fixed."
         )
+    if len(space.folds) > 1:
+        raise StoreError(
+            f"trials of this study train folds {', '.join(map(str, space.folds))} one after the other; replay needs "
+            "curves of a single one. Record a study without folds."
+        )
     board = leaderboard(there, space)
     values = {row.trial: row.value for row in board.ranked if row.value is not None}
     if len(values) < _LEAST:

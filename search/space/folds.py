@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from licap.config import TrialConfig
 from licap.fields import parse_all
 from licap.yaml_file import Path_
 from search.space.findings import OVERRIDE, Findings
 from search.space.parameter import shown
+from search.space.rungs import STAGE_LENGTHS
 
 _KEY = "folds"
 
@@ -22,11 +24,13 @@ def read_folds(
     if not isinstance(raw, list) or not raw:
         findings.add((_KEY,), f"must be a list of folds, as [0, 1, 2] (got {shown(raw)})")
         return ()
+    folds: list[int] = []
     for value in raw:
-        _, problems = parse_all(TrialConfig, {"fold": value})
+        good, problems = parse_all(TrialConfig, {"fold": value})
         for problem in problems:
             findings.add((_KEY,), problem.message)
-    if len({repr(value) for value in raw}) < len(raw):
+        folds += [] if problems else [cast(int, good["fold"])]
+    if len(set(folds)) < len(folds):
         findings.add((_KEY,), "names a fold twice")
     if "fold" in fixed:
         path = fixed["fold"]
@@ -34,4 +38,7 @@ def read_folds(
         findings.add((_KEY,), f"says which folds are trained, and fold is fixed on {where}. Keep one of the two")
     if "fold" in searched:
         findings.add((_KEY,), "says which folds are trained, and fold is searched. Keep one of the two")
-    return tuple(int(value) for value in raw if isinstance(value, int))
+    for name in STAGE_LENGTHS if len(folds) > 1 else ():
+        if name in searched:
+            findings.add((_KEY,), f"needs stages of fixed lengths, and {name} is searched. Fix it under config")
+    return tuple(folds)

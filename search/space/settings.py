@@ -72,7 +72,9 @@ class Resources(Checked):
 class CacheConfig(Checked):
     """What is kept of pretraining, so that trials which share it train it once; results do not depend on it."""
 
-    max_gb: float = real(2.0, "GB of embeddings kept for other trials and studies of a root; 0: none", at_least=0.0)
+    max_gb: float = real(
+        2.0, "GB of embeddings kept for other trials and studies of a root; 0: none", at_least=0.0, at_most=1e6
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,10 @@ class SpaceSettings(Checked):
         None, "seconds, or as 90s, 30m, 2h; no trial starts after it; null: none", above=0.0
     )
     trial_timeout: float | None = real(
-        None, "seconds, or as 90s, 30m, 2h, that a trial may run before it fails as timeout; null: no end", above=0.0
+        None,
+        "seconds, or as 90s, 30m, 2h, that a trial may run before it fails as timeout; null: no end",
+        above=0.0,
+        at_most=1e8,
     )
     stop_after_failures: int = whole(
         5, "the search ends where its first trials, as many as this, all fail for the same class; 0: never", at_least=0

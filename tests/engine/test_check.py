@@ -206,6 +206,11 @@ def spoil_table(copy: Copy) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(",3,pruned,", ",3,failed,"), encoding="utf-8")
 
 
+def encode_table(copy: Copy) -> None:
+    path = copy.folder / "leaderboard.csv"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
+
+
 def spoil_page(copy: Copy) -> None:
     with copy.database.open("r+b") as file:
         for page in range(40, 400, 20):
@@ -260,6 +265,7 @@ def narrow_space(copy: Copy) -> None:
         (leave_lock, "lock", "process 4242 on elsewhere held it and is gone", "search/run.py --resume"),
         (lose_end, "lock", "the record has no end of the search", "search/run.py --resume"),
         (spoil_table, "table", "trial 3: pruned in the record, failed in leaderboard.csv", "search/summarize.py"),
+        (encode_table, "table", "in the record, not there in leaderboard.csv", "search/summarize.py"),
         (spoil_page, "database", "SQLite: ", "sqlite3 "),
         (lose_database, "runs", "there is no tracking database", "the record is whole"),
         (tear_tail, "record", "record.jsonl ends in a torn line of 15 bytes", "search/run.py --resume"),

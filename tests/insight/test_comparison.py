@@ -47,6 +47,14 @@ def test_a_cell_is_the_mean_and_deviation_over_folds() -> None:
     assert found.std == pytest.approx(np.std([0.5, 0.6, 0.7, 0.8, 0.9], ddof=1))
 
 
+def test_of_a_study_with_folds_values_are_means_already() -> None:
+    space = grid()
+    trials, folded = trials_of(space), dataclasses.replace(space, folds=(0, 1))
+    assert "already a mean over folds 0, 1" in compared(trials, folded).notes[0]
+    with pytest.raises(ConfigError, match="a trial of this study trains several folds"):
+        compared(trials, folded, columns="fold")
+
+
 def test_five_pairs_are_too_few_however_clear_the_win_and_six_would_do() -> None:
     table = compared(trials_of(grid()), grid())
     contrast = cell(table, "struct", "features+embeddings").contrast

@@ -124,6 +124,12 @@ def test_a_study_that_searched_a_stage_length_is_refused() -> None:
         recorded(TRIALS, space)
 
 
+def test_a_study_whose_trials_train_several_folds_is_refused() -> None:
+    space = SearchSpace.from_text(SPACE + "folds: [0, 3]\n", source="curves.yaml")
+    with pytest.raises(StoreError, match="train folds 0, 3 one after the other"):
+        recorded(TRIALS, space)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import licap.models
 from licap.config import DownstreamConfig, PretrainConfig, config_from
+from licap.errors import DivergedError
 from licap.fields import specs_of
 from licap.graph import KnowledgeGraph
 from licap.model_configs import MODEL_NAMES
@@ -207,3 +208,12 @@ def test_a_model_has_preset_docstring_and_a_place_in_the_docs(name: str, reposit
     module = __import__(MODELS[name].__module__, fromlist=["__doc__"])
     assert MODELS[name].__doc__ and module.__doc__
     assert f"`{name}`" in (repository / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["linear_regression", "mlp", "random_forest"])
+def test_a_regressor_whose_numbers_grow_too_large_diverges(name: str) -> None:
+    model = build_model(DownstreamConfig(model=name, input="features"), make_setting())
+    inputs = make_inputs()
+    inputs[1] = torch.inf
+    with pytest.raises(DivergedError, match="not finite"):
+        model.fit_predict(inputs, LABELS, TRAIN)

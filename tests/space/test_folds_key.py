@@ -67,6 +67,19 @@ def test_what_is_no_list_of_folds_is_refused_with_its_line(refusal: Any, folds: 
     assert words in line
 
 
+def test_numbers_are_read_as_elsewhere(read: Any) -> None:
+    assert read(TEXT + "folds: [2.0, '0', 1]\n").folds == (2, 0, 1)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "downstream"])
+def test_stages_of_searched_length_are_refused_with_several_folds(read: Any, refusal: Any, stage: str) -> None:
+    lengths = f"{stage}.max_epochs: {{type: categorical, choices: [5, 9]}}"
+    text = f"search:\n  {lengths}\npruner: none\nfolds: [0, 1]\n"
+    [line] = refusal(text)
+    assert line.startswith("study.yaml:4: folds:") and f"{stage}.max_epochs is searched" in line
+    assert read(text, "folds=[1]").folds == (1,)
+
+
 def test_a_fold_that_is_fixed_or_searched_as_well_is_refused(refusal: Any) -> None:
     [line] = refusal(TEXT.replace("config: {", "config: {fold: 1, ") + "folds: [0, 1]\n")
     assert line.startswith("study.yaml:6: folds:") and "fold is fixed on line 1" in line
