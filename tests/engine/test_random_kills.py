@@ -114,7 +114,7 @@ def test_a_full_disk_ends_the_search_in_words_and_costs_nothing_once_there_is_sp
     check_the_same(place, finished)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_rays_node_the_search_ends_and_can_be_resumed(tmp_path: Path, leftovers: set[int]) -> None:
     place = make_workplace(tmp_path)
     process = running(place, "--trials", "24")
@@ -131,7 +131,7 @@ def test_without_rays_node_the_search_ends_and_can_be_resumed(tmp_path: Path, le
     assert place.run("search/check.py", "small").returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_twenty_drivers_killed_at_random_moments_find_the_same(
     tmp_path: Path, finished: FinishedSearch, leftovers: set[int]
