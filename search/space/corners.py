@@ -2,6 +2,7 @@
 
 Ranges are intervals, so a rule on one field holds inside where it holds at both ends; a rule on several fields is tried
 with every extreme alone, in pairs within one part of the config (such rules stay within a part), all low and all high.
+Of a short range of whole numbers every value is tried alone and in pairs: a rule may be one of divisors.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from search.space.findings import Findings
 from search.space.parameter import Parameter, shown
 
 Values = Mapping[str, Scalar]
+# So many whole numbers are tried one by one, in pairs up to the square of it.
+_FEW = 32
 
 
 def build_config(parameters: Sequence[Parameter], base: Values, values: Values) -> TrialConfig:
@@ -84,14 +87,23 @@ def _sentence(problem: Problem, path: Path_, candidate: _Candidate) -> str:
 def _candidates(
     parameters: Sequence[Parameter], base: Values, starting_points: Mapping[int, Values]
 ) -> Iterator[_Candidate]:
-    """The edges, pairs of extremes, all low and all high."""
+    """The edges, pairs of extremes, all low and all high; whole numbers also between their extremes."""
     yield from _edges(parameters, base, starting_points)
+    for parameter in parameters:
+        for value in _tried(parameter):
+            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,))
     for a, b in combinations(parameters, 2):
         if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:
-            for first, second in product(a.extremes(), b.extremes()):
+            for first, second in product(_tried(a), _tried(b)):
                 yield _Candidate(_moved(parameters, base, {a.name: first, b.name: second}), (a.name, b.name))
     for end in (0, -1):
         yield _Candidate(_moved(parameters, base, {each.name: each.extremes()[end] for each in parameters}))
+
+
+def _tried(parameter: Parameter) -> tuple[Scalar, ...]:
+    """Every value of a short range of whole numbers, else the extremes."""
+    few = parameter.kind == "int" and parameter.count() <= _FEW
+    return (few and parameter.values()) or parameter.extremes()
 
 
 def edges(

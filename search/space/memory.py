@@ -7,7 +7,8 @@ of one edge array [E, heads] or one node array [N, width]: the multiples stand b
 How they were found: the peak resident memory (VmHWM) of six epochs of both stages in a fresh process each, on
 FB15k-open (14,951 nodes, 381,186 edges) and the generated graph (2,400 and 18,000), every model, inputs of 64 to 448
 columns, the backends torch, numba and dgl, float32 and float64, on the CPU with one thread; 60 MB added for what Ray
-puts into a worker. Each multiple is what comes out, rounded up. `tests/space/test_memory_estimate.py` measures some of it again.
+puts into a worker. Each multiple is what comes out, rounded up. Tests measure
+some of it again.
 """
 
 from __future__ import annotations

@@ -328,3 +328,14 @@ def test_the_config_of_a_trial_is_told_where_it_belongs_in_one_line(text: str) -
     assert str(caught.value) == (
         "my best.yaml: this is the config of one trial, not a space file. Run it with `licap run 'my best.yaml'`."
     )
+
+
+def test_a_rule_of_divisors_is_tried_inside_a_range_too(refusal: Any) -> None:
+    text = "config: {downstream: {model: gat, input: features}}\n"
+    [line] = refusal(text + entry("downstream.gat.heads", "type: int, low: 1, high: 8"))
+    assert line.startswith("study.yaml:3: search.downstream.gat.heads: must divide hidden (got 3 heads")
+    [line] = refusal(
+        text + entry("downstream.gat.heads", "type: int, low: 1, high: 2") + "  downstream.gat.hidden: "
+        "{type: int, low: 2, high: 4}\n"
+    )
+    assert "got 2 heads for a width of 3" in line
