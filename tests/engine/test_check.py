@@ -280,7 +280,7 @@ def test_each_damage_is_named_with_its_remedy(
     code, lines = copy.check()
     assert code == 1, "\n".join(lines)
     place = next(place for place, line in enumerate(lines) if line.startswith(f"differs  {check}: "))
-    below = lines[place + 1 : place + 3]
+    below = lines[place + 1 : place + 4]
     assert said in below[0] and remedy in "\n".join(below), "\n".join(lines)
     assert lines[-1].endswith("nothing was changed")
 

@@ -117,7 +117,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
         shutil.copy(empty_database, place.folder / "mlruns" / "mlflow.db")
     with ThreadPoolExecutor(2) as pool:
         late = pool.submit(
-            run, slow, ["{seed: 3}", "{seed: 4}", "{}"], "--trials", "6", "--max-concurrent", "2",
+            run, slow, ["{seed: 3}", "{seed: 4}", "{}"], "--trials", "6", "--max-concurrent", "1",
             "--set", "trial_timeout=2s", "--set", "stop_after_failures=2",
         )  # fmt: skip
         faults = pool.submit(run, mixed, list(STARTS), "--trials", str(len(STARTS)), "--max-concurrent", "1")
