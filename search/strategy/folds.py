@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from search.strategy.pruner import ASHA, Decision, Pruner, TrialReport, loss_of
 
@@ -60,6 +59,9 @@ def surely_smaller(left: Sequence[float], right: Sequence[float]) -> bool:
 
     left, right: [n] finite, n at least 2.
     """
+    # Loaded with the first test only: it takes a second.
+    from scipy import stats
+
     differences = np.subtract(left, right)
     mean, error = float(differences.mean()), float(differences.std(ddof=1)) / len(differences) ** 0.5
     if mean >= 0:
