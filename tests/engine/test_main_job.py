@@ -290,7 +290,7 @@ def test_a_time_budget_ends_the_search_in_good_order(searches: Searches) -> None
     assert all(trial.state != "running" for trial in trials)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_first_search_of_a_newcomer_prunes_tracks_and_exports(workplace: Workplace) -> None:
     done = workplace.run("search/run.py", "--space", str(REPOSITORY / "spaces" / "default.yaml"), "--json")
     assert done.returncode == 0, done.stderr
