@@ -186,6 +186,10 @@ class PretrainConfig(Checked):
     probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=LONGEST)
     probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0)
 
+    def width_of(self, channel: str) -> int:
+        """Width of a channel's embeddings."""
+        return self.out_dim or (64 if channel == "struct" else 128)
+
     def cross_problems(self) -> Iterator[Problem]:
         """Some loss must be left."""
         if self.eta1 == 0 and self.eta2 == 0:

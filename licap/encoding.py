@@ -13,17 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from licap.config import DownstreamConfig, PretrainConfig, TrialConfig
+from licap.config import DownstreamConfig, TrialConfig
 from licap.graph import KnowledgeGraph
 from licap.models import Encoder, build_encoder
 from licap.pretrain import STAGE, Contrast, PretrainEpoch, Pretraining
 from licap.reproducibility import Randomness, stage_seed
 from licap.signals import Signals
 from licap.stored import History
-
-# Published widths of the embeddings, for structure features and for all others.
-_OUT_DIM = {"struct": 64}
-_OUT_DIM_ELSE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +30,13 @@ class Channel:
     features: Tensor
 
 
-def out_dim(config: PretrainConfig, channel: str) -> int:
-    """Width of a channel's embeddings."""
-    return config.out_dim or _OUT_DIM.get(channel, _OUT_DIM_ELSE)
-
-
 def new_encoder(config: TrialConfig, channel: Channel, graph_with_loops: KnowledgeGraph) -> tuple[Encoder, Randomness]:
     """A channel's encoder with its initial weights, on the features' device, and the generators after drawing them."""
     randomness = Randomness(stage_seed(config.seed, STAGE))
     own, features = config.pretrain, channel.features
     with randomness.active():
         encoder = build_encoder(
-            own, features.shape[1], out_dim(own, channel.name), graph_with_loops, config.runtime.backend
+            own, features.shape[1], own.width_of(channel.name), graph_with_loops, config.runtime.backend
         )
     return encoder.to(features.device, features.dtype), randomness
 
@@ -76,7 +67,7 @@ def input_widths(config: TrialConfig, channels: Sequence[Channel]) -> tuple[int,
     """Widths of what `assemble` gives, before there are embeddings."""
     own = config.downstream
     widths = [
-        channel.features.shape[1] * own.sees_features + out_dim(config.pretrain, channel.name) * own.sees_embeddings
+        channel.features.shape[1] * own.sees_features + config.pretrain.width_of(channel.name) * own.sees_embeddings
         for channel in channels
     ]
     return tuple(widths) if own.model_config.two_channels else (sum(widths),)

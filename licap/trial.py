@@ -32,7 +32,6 @@ from licap.encoding import (
     assemble,
     input_widths,
     new_encoder,
-    out_dim,
     untrained_embeddings,
 )
 from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, OutOfMemoryError, StoreError
@@ -236,7 +235,7 @@ class Trial:
     def _stored(self) -> Stored | None:
         """What the store has of this trial's stage 1; what does not fit it is as good as nothing."""
         found = None if self._store is None else self._store.get(self._key)
-        widths = [out_dim(self.config.pretrain, channel.name) for channel in self._channels]
+        widths = [self.config.pretrain.width_of(channel.name) for channel in self._channels]
         return found if found is not None and found.fits(self._labels.size, widths, self._dtype) else None
 
     @cached_property

@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from licap.console import exit_status, say
-from licap.errors import ConfigError
-from licap.fields import Scalar
 from search.chosen import add_study, chosen_study
-from search.engine.entries import begin_tags, end_tags
+from search.engine.entries import end_tags, recorded_beginning
 from search.insight import leaderboard
 from search.insight.checks import SETTLED_S, Expected, Subject, counted, report_text
 from search.space import SearchSpace
-from search.study import FINAL, Study, StudyEnded, TrialRecord
+from search.study import FINAL, Study, TrialRecord
 from search.study.spans import trial_spans
 from search.tracking import tracking_uri
 
@@ -60,7 +58,7 @@ def subject_of(options: argparse.Namespace) -> Subject:
     """The study as it is now. Raises: StoreError, ConfigError."""
     study, space = chosen_study(options)
     owner = study.owner()
-    if owner is None and not ended(study):
+    if owner is None and study.end is None:
         # It may have ended after the record was read and before its lock was looked at.
         study = Study.open(options.root, study.name)
     trials = study.trials()
@@ -76,11 +74,6 @@ def subject_of(options: argparse.Namespace) -> Subject:
     )
 
 
-def ended(study: Study) -> bool:
-    """Whether the last search on a study came to an orderly end."""
-    return bool(study.events) and isinstance(study.events[-1], StudyEnded)
-
-
 def unsettled(study: Study) -> frozenset[int]:
     """The trials of a running search that run, or ended a moment ago."""
     now, spans = time.time(), trial_spans(study)
@@ -94,19 +87,9 @@ def unsettled(study: Study) -> frozenset[int]:
 
 def expected(trial: TrialRecord, space: SearchSpace) -> Expected:
     """What a search tells its tracking store of a trial."""
-    tags: dict[str, object] = {}
-    params: Mapping[str, Scalar] = trial.values
-    try:
-        config = space.config_for(trial.values)
-    except ConfigError:
-        # Such a trial ended as failed, and its run has the searched values alone.
-        pass
-    else:
-        params = config.flat()
-        tags |= begin_tags({}, config, space.folds)
-    if trial.state != "running":
-        tags |= end_tags(trial)
-    return Expected(params={**params, **trial.values}, searched=frozenset(trial.values), tags=tags)
+    told = recorded_beginning(trial.values, space, {})
+    tags = told.tags if trial.state == "running" else {**told.tags, **end_tags(trial)}
+    return Expected(params={**told.params, **trial.values}, searched=frozenset(trial.values), tags=tags)
 
 
 def heading(subject: Subject) -> str:

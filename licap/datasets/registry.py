@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from licap.config import DataConfig
 from licap.datasets import published, synthetic, tsv
@@ -45,6 +46,14 @@ def load_dataset(config: DataConfig, *, progress: Callable[[str], None] = lambda
     raw = load_raw(config)
     labelled = _check(raw, config.path or raw.name)
     features = complete_features(raw, config, progress=progress)
+    known = fingerprint(raw.graph, names=raw.names, importance=raw.importance, valid=raw.valid)
+    return completed(raw, features, fingerprint=known, notes=raw.notes + labelled)
+
+
+def completed(
+    raw: RawGraph, features: Mapping[str, NDArray[np.float32]], *, fingerprint: str, notes: tuple[str, ...] = ()
+) -> Dataset:
+    """A data set of what its source gave, and its features."""
     return Dataset(
         name=raw.name,
         graph=raw.graph,
@@ -52,9 +61,9 @@ def load_dataset(config: DataConfig, *, progress: Callable[[str], None] = lambda
         valid=raw.valid,
         names=raw.names,
         features=features,
-        fingerprint=fingerprint(raw.graph, names=raw.names, importance=raw.importance, valid=raw.valid),
+        fingerprint=fingerprint,
         titles=raw.titles,
-        notes=raw.notes + labelled,
+        notes=notes,
     )
 
 

@@ -90,10 +90,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
 
     def _begun(self) -> FoldedTrial:
         """The trial at its start, or where its checkpoint was taken."""
-        config, path = self._assignment.config, self._assignment.checkpoint
-        dataset = self._dataset(config.data)
-        trial = FoldedTrial(config, self._assignment.folds, dataset=dataset, store=self._store)
-        self._pretraining = origin_of_pretraining(trial)
+        path, trial = self._assignment.checkpoint, self._new()
         if not self._assignment.recorded or not path.exists():
             return trial
         try:
@@ -104,8 +101,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         except (LicapError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             # Beginning anew costs time and changes nothing: the same config gives the same reports.
             self._warnings.append(f"trial {self._assignment.number} begins anew: {path} cannot be used ({error})")
-            trial = FoldedTrial(config, self._assignment.folds, dataset=dataset, store=self._store)
-            self._pretraining = origin_of_pretraining(trial)
+            trial = self._new()
+        return trial
+
+    def _new(self) -> FoldedTrial:
+        """The trial at its start."""
+        config = self._assignment.config
+        trial = FoldedTrial(config, self._assignment.folds, dataset=self._dataset(config.data), store=self._store)
+        self._pretraining = origin_of_pretraining(trial)
         return trial
 
     def _keep(self) -> None:

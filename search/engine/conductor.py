@@ -14,7 +14,7 @@ from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.trial import Report
 from search.engine.crashes import failure_of_crash, has_traceback, kernel_kills
-from search.engine.entries import begin_tags, end_tags
+from search.engine.entries import beginning, end_tags
 from search.engine.failing import FAILING, FirstTrials
 from search.engine.messages import TIMED_OUT, Assignment, Failure, Interruption, StepResult
 from search.engine.past import Cut, Past, judged
@@ -154,8 +154,9 @@ class Conductor:
             self._tracker.start_trial(number, values, {})
             self._end(number, "failed", Failure("invalid-config", str(error)))
             return None
+        told = beginning(config, self._space, self._origin)
         self._running[number].artifacts["config.yaml"] = config.to_yaml()
-        self._tracker.start_trial(number, config.flat(), begin_tags(self._origin, config, self._space.folds))
+        self._tracker.start_trial(number, told.params, told.tags)
         return Assignment(
             number,
             config,

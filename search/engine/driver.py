@@ -146,7 +146,7 @@ def _memory_of_trial(
     space: SearchSpace, dataset: Dataset, machine: Machine, progress: Callable[[str], None]
 ) -> int | None:
     """Bytes that slots are packed by; says where that leaves fewer slots. Raises: ConfigError where no trial fits."""
-    span = span_of(space, graph_size(dataset))
+    span = span_of(space, GraphSize.of(dataset.graph, dataset.valid, dataset.features))
     if span is None:
         return None
     check_memory(span, machine, where="this machine")
@@ -154,13 +154,6 @@ def _memory_of_trial(
     if words is not None:
         progress(words)
     return span.most
-
-
-def graph_size(dataset: Dataset) -> GraphSize:
-    """What of a data set decides on a trial's memory."""
-    graph = dataset.graph
-    widths = {name: features.shape[1] for name, features in dataset.features.items()}
-    return GraphSize(graph.num_nodes, graph.num_edges, graph.num_relations, int(dataset.valid.sum()), widths)
 
 
 def check_against_data(space: SearchSpace, dataset: Dataset, data_config: DataConfig) -> None:

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from licap.config import TrialConfig
+from licap.errors import ConfigError
+from licap.fields import Scalar
+from search.space import SearchSpace
 from search.study import TrialRecord
 
 Tags = dict[str, object]
 
 
-def begin_tags(origin: Mapping[str, object], config: TrialConfig, folds: Sequence[int]) -> Tags:
-    """Tags of a trial that begins. origin: those of every run of the study. folds: of the study, if it has any."""
-    return {**origin, "fold": ", ".join(map(str, folds or [config.fold])), "seed": config.seed}
+@dataclass(frozen=True)
+class Beginning:
+    """What a store is told of a trial that begins. config: None where the space refuses it."""
+
+    params: Mapping[str, Scalar]
+    tags: Tags
+    config: TrialConfig | None = None
+
+
+def recorded_beginning(values: Mapping[str, Scalar], space: SearchSpace, origin: Mapping[str, object]) -> Beginning:
+    """What was, or should have been, told of a trial with these values. origin: tags of every run of the study.
+
+    Where the space refuses its config, a trial ends as failed at once, and its run has the searched values alone.
+    """
+    try:
+        return beginning(space.config_for(values), space, origin)
+    except ConfigError:
+        return Beginning(values, {})
+
+
+def beginning(config: TrialConfig, space: SearchSpace, origin: Mapping[str, object]) -> Beginning:
+    """What is told of a trial with this config."""
+    folds = ", ".join(map(str, space.folds or [config.fold]))
+    return Beginning(config.flat(), {**origin, "fold": folds, "seed": config.seed}, config)
 
 
 def end_tags(trial: TrialRecord) -> Tags:

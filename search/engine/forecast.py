@@ -26,7 +26,7 @@ from search.space.memory import GraphSize, Span
 
 if TYPE_CHECKING:
     from licap.datasets.dataset import Dataset
-    from search.space.rehearsal import Pace
+    from search.engine.rehearsal import Pace
 
 # Ray's start, the first workers, the pictures and tables at the end.
 _AROUND_SECONDS = 15.0
@@ -47,7 +47,7 @@ def forecast(space: SearchSpace, *, ray_address: str | None) -> Forecast:
 
     Raises: ConfigError where no trial of the space fits into this machine's memory.
     """
-    from search.space.rehearsal import rehearsal_dataset
+    from search.engine.rehearsal import rehearsal_dataset
 
     machine = this_machine(look_for_gpus=space.resources.gpus > 0) if ray_address is None else None
     try:
@@ -84,15 +84,14 @@ def _memory_lines(space: SearchSpace, span: Span | None, machine: Machine | None
     if machine is None or machine.memory is None:
         return
     by_cores = num_slots(space.resources, [machine], None)
-    by_memory = max(1, int((machine.memory.free - SEARCH_BYTES) / span.most))
     yield (
         f"  {gigabytes(machine.memory.free)} of {gigabytes(machine.memory.total)} are free, the search itself takes "
-        f"{gigabytes(SEARCH_BYTES)}: memory holds {by_memory} at a time, cores {by_cores}."
+        f"{gigabytes(SEARCH_BYTES)}: memory holds {machine.memory.holds(span.most)} at a time, cores {by_cores}."
     )
 
 
 def _time_lines(space: SearchSpace, dataset: Dataset, span: Span | None, machine: Machine | None) -> Iterator[str]:
-    from search.space.rehearsal import rehearse
+    from search.engine.rehearsal import rehearse
 
     try:
         pace = rehearse(space, dataset, limit_s=_MEASURING_SECONDS)

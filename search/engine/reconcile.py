@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import cast
 
-from licap.errors import ConfigError
-from search.engine.entries import begin_tags, end_tags
+from search.engine.entries import end_tags, recorded_beginning
 from search.engine.side import SideTracker
 from search.insight import curves_csv
 from search.space import SearchSpace
@@ -27,14 +26,11 @@ def reconcile(
 
 
 def _write(trial: TrialRecord, space: SearchSpace, tracker: SideTracker, origin: Mapping[str, object]) -> None:
+    told = recorded_beginning(trial.values, space, origin)
     artifacts = {"curves.csv": curves_csv(trial)}
-    try:
-        config = space.config_for(trial.values)
-    except ConfigError:
-        tracker.start_trial(trial.number, trial.values, {})
-    else:
-        artifacts["config.yaml"] = config.to_yaml()
-        tracker.start_trial(trial.number, config.flat(), begin_tags(origin, config, space.folds))
+    if told.config is not None:
+        artifacts["config.yaml"] = told.config.to_yaml()
+    tracker.start_trial(trial.number, told.params, told.tags)
     for report in trial.reports:
         tracker.log(trial.number, report.budget, report.metrics)
     # A trial that goes on is reopened by the conductor; until then it is cut off.

@@ -26,6 +26,10 @@ class Memory:
     total: int
     free: int
 
+    def holds(self, trial_bytes: int) -> int:
+        """How many trials fit beside the search; one at least, for an estimate does not keep a trial from running."""
+        return max(1, int((self.free - SEARCH_BYTES) / trial_bytes))
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -45,8 +49,7 @@ class Machine:
             fits = min(fits, int(self.gpus / wanted.gpus + 1e-9))
         if self.memory is None or trial_bytes is None:
             return fits
-        # An estimate does not keep a trial from running alone.
-        return min(fits, max(1, int((self.memory.free - SEARCH_BYTES) / trial_bytes)))
+        return min(fits, self.memory.holds(trial_bytes))
 
 
 def this_machine(*, look_for_gpus: bool) -> Machine:

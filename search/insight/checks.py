@@ -109,17 +109,15 @@ def report_text(subject: Subject, checks: Sequence[Check], heading: str) -> str:
     if differing:
         lines.append(f"{differing} of {len(checks)} checks found differences; nothing was changed")
     else:
-        lines.append(f"record, folder, MLflow and Optuna agree on {_count(len(subject.settled), 'trial')}")
+        lines.append(f"record, folder, MLflow and Optuna agree on {counted(len(subject.settled), 'trial')}")
     return "\n".join(lines)
 
 
 def counted(number: int, what: str, of: int | None = None) -> str:
     """`1 trial`, `2 trials`, `2 of 8 trials`."""
-    return _count(number, what) if of is None else f"{number} of {_count(of, what)}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    all_of_them = number if of is None else of
+    part = "" if of is None else f"{number:,} of "
+    return f"{part}{all_of_them:,} {what}{'' if all_of_them == 1 else 's'}"
 
 
 def _details(check: Check) -> Iterable[str]:

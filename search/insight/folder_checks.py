@@ -11,7 +11,7 @@ from pathlib import Path
 
 from search.insight.checks import SETTLED_S, Check, Difference, Subject, counted
 from search.insight.summary import TABLE
-from search.study import FINAL, StudyEnded
+from search.study import FINAL
 from search.study.lock import left_lock
 from search.study.record import RECORD_FILE, torn_bytes
 from search.study.study import CHECKPOINTS
@@ -52,7 +52,7 @@ def _lock(subject: Subject) -> Check:
     if left is not None:
         text = f"{left} held it and is gone without giving it back: the search was killed"
         return Check("lock", "nobody holds it", (Difference(text, subject.resume("takes it over and goes on")),))
-    if study.events and not isinstance(study.events[-1], StudyEnded):
+    if study.events and study.end is None:
         text = "nobody holds it, and yet the record has no end of the search: its machine stopped, or the lock was lost"
         return Check("lock", "nobody holds it", (Difference(text, subject.resume("goes on")),))
     return Check("lock", "nobody holds it, and the record says that the search ended")

@@ -12,7 +12,7 @@ from pathlib import Path
 from licap.errors import StoreError
 from search.insight.checks import Check, Difference, Expected, Subject, counted
 from search.insight.leaderboard import leaderboard
-from search.study import FINAL, StudyEnded, TrialRecord
+from search.study import FINAL, TrialRecord
 from search.tracking import mlflow_name
 from search.tracking.names import param_text, tag_text
 from search.tracking.reader import RunReader, StoredRun, StoredStudy, StoredValue, open_reader, read_study
@@ -131,13 +131,10 @@ class _Runs:
         return Check("states", self._of_trials(differences), tuple(differences))
 
     def _study_state(self) -> Iterator[str]:
-        run, events = self._stored.parent, self._subject.study.events
+        run, end = self._stored.parent, self._subject.study.end
         if run is None or self._subject.running:
             return
-        last = events[-1] if events else None
-        wanted: tuple[str, ...] = ("running",)
-        if isinstance(last, StudyEnded):
-            wanted = _STATES_OF_ENDS.get(last.reason, tuple(STATUS))
+        wanted = ("running",) if end is None else _STATES_OF_ENDS.get(end.reason, tuple(STATUS))
         state = run.tags.get("state", "none")
         if state not in wanted:
             yield f"the study's own run says {state}, the record {' or '.join(wanted)}"
@@ -165,8 +162,8 @@ class _Runs:
 
     def _best(self) -> Iterator[Difference]:
         """The study's own run has the metrics of the best trial, once a search has ended."""
-        last = self._subject.study.events[-1] if self._subject.study.events else None
-        ended = isinstance(last, StudyEnded) and last.reason != "broken off"
+        end = self._subject.study.end
+        ended = end is not None and end.reason != "broken off"
         run, ranked = self._stored.parent, leaderboard(self._subject.trials, self._subject.space).ranked
         if run is None or self._subject.running or not ended or not ranked:
             return

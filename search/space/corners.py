@@ -90,7 +90,7 @@ def _candidates(
     """The edges, pairs of extremes, all low and all high; whole numbers also between their extremes."""
     yield from _edges(parameters, base, starting_points)
     for parameter in parameters:
-        for value in _tried(parameter):
+        for value in set(_tried(parameter)) - set(parameter.extremes()):
             yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,))
     for a, b in combinations(parameters, 2):
         if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:

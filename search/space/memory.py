@@ -7,8 +7,7 @@ of one edge array [E, heads] or one node array [N, width]: the multiples stand b
 How they were found: the peak resident memory (VmHWM) of six epochs of both stages in a fresh process each, on
 FB15k-open (14,951 nodes, 381,186 edges) and the generated graph (2,400 and 18,000), every model, inputs of 64 to 448
 columns, the backends torch, numba and dgl, float32 and float64, on the CPU with one thread; 60 MB added for what Ray
-puts into a worker. Each multiple is what comes out, rounded up. Tests measure
-some of it again.
+puts into a worker. Each multiple is what comes out, rounded up. Tests measure some of it again.
 """
 
 from __future__ import annotations
@@ -24,6 +23,10 @@ from licap.errors import ConfigError
 from licap.model_configs import GATConfig, GCNConfig, GENIConfig, GraphSAGEConfig, RGCNConfig, RGTNConfig, SGCConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from licap.graph import KnowledgeGraph
     from search.space.space import SearchSpace
 
 # An estimate is meant to lie between a trial's peak and this many times it.
@@ -57,6 +60,14 @@ class GraphSize:
     relations: int
     labelled: int
     widths: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls, graph: KnowledgeGraph, valid: NDArray[np.bool_], features: Mapping[str, NDArray[np.float32]]
+    ) -> GraphSize:
+        """Of a data set, or of what is known of one."""
+        widths = {name: array.shape[1] for name, array in features.items()}
+        return cls(graph.num_nodes, graph.num_edges, graph.num_relations, int(valid.sum()), widths)
 
     def width(self, channel: str, data: DataConfig) -> int:
         """Columns of a channel; what the data set has not got is as wide as the config makes it."""
@@ -128,9 +139,7 @@ class _Shape:
     def of(cls, config: TrialConfig, size: GraphSize) -> _Shape:
         own = config.downstream
         features = tuple(size.width(channel, config.data) for channel in config.data.channels)
-        embeddings = tuple(
-            config.pretrain.out_dim or (64 if channel == "struct" else 128) for channel in config.data.channels
-        )
+        embeddings = tuple(config.pretrain.width_of(channel) for channel in config.data.channels)
         return cls(
             nodes=size.nodes,
             edges=size.edges + size.nodes,

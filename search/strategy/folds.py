@@ -47,8 +47,12 @@ class Folds(Pruner):
     def _beaten(self, report: TrialReport) -> bool:
         """Whether the best of the others is better on the folds that have ended, and not by chance."""
         ended = report.fold
-        others = [losses[:ended] for trial, losses in self._losses.items() if trial != report.trial]
-        rivals = [losses for losses in others if len(losses) == ended]
+        rivals = [
+            losses[:ended]
+            for trial, losses in self._losses.items()
+            # Who has not begun a further fold is still at one of these.
+            if trial != report.trial and len(losses) > ended
+        ]
         if ended < 2 or not rivals:
             return False
         return surely_smaller(min(rivals, key=sum), self._losses[report.trial][:ended])

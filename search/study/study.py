@@ -26,7 +26,7 @@ from licap.errors import StoreError
 from licap.fields import nearest
 from licap.files import write_atomically
 from search.space.settings import MAX_STUDY_NAME, is_study_name
-from search.study.events import Event, Opened, encode
+from search.study.events import Event, Opened, StudyEnded, encode
 from search.study.lock import Lock, Owner, owner_of
 from search.study.record import RECORD_FILE, RecordWriter, header, read_record
 from search.study.trials import TrialHistory, TrialRecord
@@ -176,6 +176,12 @@ class Study:
     def events(self) -> tuple[Event, ...]:
         """All events, in order."""
         return tuple(self._events)
+
+    @property
+    def end(self) -> StudyEnded | None:
+        """The orderly end of the last search; None while one runs, or after a kill."""
+        last = self._events[-1] if self._events else None
+        return last if isinstance(last, StudyEnded) else None
 
     @property
     def times(self) -> tuple[float, ...]:

@@ -21,12 +21,17 @@ from search.tracking.store import open_client
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-SMALL = """\
+# What spaces of these tests begin with: trials of a second.
+SMALL_HEAD = """\
 name: small
 metric: NDCG@20
 config:
   data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
   data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+"""
+SMALL = (
+    SMALL_HEAD
+    + """\
   pretrain: {max_epochs: 6, heads: 2, hidden: 4, out_dim: 8}
   downstream: {max_epochs: 18, model: geni}
 search:
@@ -42,6 +47,7 @@ pruner: {name: asha, grace: 2, reduction: 2}
 trials: 8
 report_every: 2
 """
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest_tools import Workplace, make_workplace
+from conftest_tools import SMALL_HEAD, Workplace, make_workplace
 from test_main_job import runs_of, trials_of
 from trial_cases import tiny_config, tiny_dataset
 
@@ -21,12 +21,9 @@ from search.space import SearchSpace, check_same
 from search.study import TrialRecord
 
 # Two pretrainings, each with three downstream trainings.
-SPACE = """\
-name: small
-metric: NDCG@20
-config:
-  data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
-  data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+SPACE = (
+    SMALL_HEAD
+    + """\
   pretrain: {max_epochs: 6, heads: 2, hidden: 4, out_dim: 8}
   downstream: {max_epochs: 18, model: geni, input: embeddings}
 search:
@@ -36,6 +33,7 @@ sampler: grid
 pruner: none
 report_every: 2
 """
+)
 SEARCH = ("search/run.py", "--space", "cached.yaml", "--max-concurrent")
 EPOCHS = {"pretrain.max_epochs": 4, "downstream.max_epochs": 4}
 

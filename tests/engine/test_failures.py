@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest_tools import Workplace, make_workplace
+from conftest_tools import SMALL_HEAD, Workplace, make_workplace
 from test_main_job import runs_of, trials_of
 from trial_cases import tiny_config, tiny_dataset
 
@@ -25,12 +25,9 @@ from search.engine.crashes import failure_of_crash, kernel_kills
 from search.engine.messages import TIMED_OUT, Assignment, StepResult
 from search.study import FAILURES, Study, StudyEnded
 
-SPACE = """\
-name: small
-metric: NDCG@20
-config:
-  data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
-  data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
+SPACE = (
+    SMALL_HEAD
+    + """\
   pretrain: {max_epochs: 4, heads: 2, hidden: 4, out_dim: 8}
   downstream: {max_epochs: 6, model: geni, input: embeddings}
 search:
@@ -44,6 +41,7 @@ pruner: none
 max_failures: 0
 report_every: 2
 """
+)
 # What goes wrong in the first search, in this order; None: nothing.
 STARTS: Mapping[str, str | None] = {
     "{downstream.lr: 1e6}": "diverged",

@@ -22,7 +22,7 @@ TRIAL = """
 import sys
 from licap.config import config_from, parse_overrides
 from licap.trial import Trial
-from search.space.rehearsal import rehearsal_dataset
+from search.engine.rehearsal import rehearsal_dataset
 config = config_from(parse_overrides(sys.argv[1:]))
 dataset, _ = rehearsal_dataset(config.data)
 open("/proc/self/clear_refs", "w").write("5")

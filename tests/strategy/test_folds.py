@@ -61,6 +61,26 @@ def test_a_trial_that_is_evenly_worse_is_stopped_by_the_paired_test() -> None:
     assert study.folds_of(2, NEAR) == 3
 
 
+def test_a_trial_that_is_still_at_a_fold_is_no_rival_there() -> None:
+    pruner = build_pruner(PrunerConfig(reduction=9), [5], "max", fold_rungs=[LENGTH + 1, 2 * LENGTH + 1])
+
+    def decide(trial: int, fold: int, epoch: int, mean: float, own: float) -> Decision:
+        budget = fold * LENGTH + epoch
+        return pruner.decide(TrialReport(trial=trial, budget=budget, value=mean, fold=fold, own=own if fold else None))
+
+    # Trial 0 leads evenly so far, and has not ended its second fold when trial 1 begins its third.
+    for trial, values in ((0, (0.70, 0.60)), (1, (0.68, 0.58))):
+        assert decide(trial, 0, LENGTH, values[0], values[0]) is CONTINUE
+        assert decide(trial, 1, 1, values[0], 0.1) is CONTINUE
+        assert decide(trial, 1, 2, values[0], values[1]) is CONTINUE
+    assert decide(1, 2, 1, 0.63, 0.1) is CONTINUE
+    # Once it has, whoever comes later is set beside it.
+    assert decide(0, 2, 1, 0.65, 0.1) is CONTINUE
+    for fold, value in enumerate((0.68, 0.58)):
+        assert decide(2, fold, LENGTH, value, value) is CONTINUE
+    assert decide(2, 2, 1, 0.63, 0.1) is STOP
+
+
 def test_errors_are_compared_the_other_way_round() -> None:
     study = Study(reduction=9, direction="min")
     assert study.folds_of(0, EVENLY_WORSE) == 3

@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -20,8 +20,7 @@ import torch
 from licap.config import DataConfig, TrialConfig
 from licap.datasets.dataset import Dataset
 from licap.datasets.features import given_features, node_texts
-from licap.datasets.raw import RawGraph
-from licap.datasets.registry import load_raw
+from licap.datasets.registry import completed, load_raw
 from licap.errors import DataError
 from licap.trial import Trial
 from search.space.memory import GraphSize
@@ -53,35 +52,15 @@ def rehearsal_dataset(config: DataConfig) -> tuple[Dataset, GraphSize]:
     """
     raw = load_raw(config)
     given = given_features(raw, config)
-    size = GraphSize(
-        nodes=raw.graph.num_nodes,
-        edges=raw.graph.num_edges,
-        relations=raw.graph.num_relations,
-        labelled=int(raw.valid.sum()),
-        widths={name: features.shape[1] for name, features in given.items()},
-    )
+    size = GraphSize.of(raw.graph, raw.valid, given)
     if "semantic" not in given and node_texts(raw) is None and config.features != "struct":
         raise DataError(f"data.features: is {config.features}, and there are neither semantic features nor texts")
     rng = np.random.default_rng(_SEED)
     for name in ("struct", "semantic"):
         if name not in given:
             given[name] = rng.standard_normal((size.nodes, size.width(name, config)), dtype=np.float32)
-    return _dataset(raw, config, given), size
-
-
-def _dataset(raw: RawGraph, config: DataConfig, features: dict[str, np.ndarray]) -> Dataset:
-    both = np.concatenate([features["struct"], features["semantic"]], axis=1)
-    named = {**features, "concat": both}
-    return Dataset(
-        name=raw.name,
-        graph=raw.graph,
-        importance=raw.importance,
-        valid=raw.valid,
-        names=raw.names,
-        features={name: named[name] for name in config.channels},
-        fingerprint="",
-        titles=raw.titles,
-    )
+    given["concat"] = np.concatenate([given["struct"], given["semantic"]], axis=1)
+    return completed(raw, {name: given[name] for name in config.channels}, fingerprint=""), size
 
 
 def rehearse(space: SearchSpace, dataset: Dataset, *, limit_s: float) -> Pace:
@@ -94,11 +73,10 @@ def rehearse(space: SearchSpace, dataset: Dataset, *, limit_s: float) -> Pace:
     seconds: dict[str, float] = {}
     threads = torch.get_num_threads()
     try:
-        with time_limit(limit_s), warnings.catch_warnings():
+        # What was measured until the time is up is the answer.
+        with suppress(TimeIsUp), time_limit(limit_s), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _measure(config.with_values(stages), dataset, seconds)
-    except TimeIsUp:
-        pass  # what was measured until then is the answer
     finally:
         torch.set_num_threads(threads)
     model = config.downstream.model
