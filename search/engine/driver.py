@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from licap.config import DataConfig, config_from
 from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
-from licap.errors import ConfigError, DataError, StoreError
+from licap.errors import ConfigError, DataError
 from licap.trial import check_machine, contrastive_sample
 from search.engine.cluster import check_reachable, ray_session
 from search.engine.conductor import Conductor
-from search.engine.failing import FAILING
 from search.engine.messages import CachePlace, Interruption
+from search.engine.outcome import SearchOutcome, origin_tags, study_tags, summarise
 from search.engine.outlook import other_name
 from search.engine.past import Past, recall
 from search.engine.reconcile import reconcile
@@ -29,34 +29,17 @@ from search.engine.resources import (
     span_of,
     this_machine,
 )
+from search.engine.settled import settled
 from search.engine.side import SideTracker
 from search.engine.watch import watch_for
-from search.insight import best_config, leaderboard, render_text, summary_files, write_summary
-from search.space import SearchSpace, check_same
+from search.space import SearchSpace
 from search.space.memory import GraphSize
 from search.strategy import Proposer, Pruner, build_pruner
-from search.study import FINAL, Study, TrialRecord
-from search.tracking import State, Tracker, git_commit, preflight, tracking_uri
+from search.study import Study
+from search.tracking import Tracker, preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
 CACHE_FOLDER = "cache"
-# How the study's run ends in the tracking store, where that is not as complete.
-_ENDS: Mapping[str | None, State] = {"interrupted": "interrupted", FAILING: "failed"}
-
-
-@dataclass(frozen=True)
-class SearchOutcome:
-    """How a search ended.
-
-    stop_reason: None where it ran to its end, else `interrupted`, `time budget` or `failures` (the first trials all
-    failed). store_errors: what is missing in the tracking store, and why.
-    """
-
-    study: str
-    trials: tuple[TrialRecord, ...]
-    tracking_uri: str
-    stop_reason: str | None
-    store_errors: tuple[str, ...]
 
 
 def run_search(
@@ -77,9 +60,8 @@ def run_search(
     machine = _checked_machine(space, ray_address)
     uri = tracking_uri(root, tracking)
     if resume:
-        done = _nothing_left(space, root, study_name or space.name, uri)
+        done = settled(space, root, study_name or space.name, tracking, progress)
         if done is not None:
-            progress(f"study {done.study}: all {len(done.trials)} trials are there already; nothing is left to do")
             return done
     else:
         _announce(space, root, study_name, progress)
@@ -127,7 +109,7 @@ def run_search(
             finally:
                 conductor.close()
         outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, ())
-        _summarise(outcome, space, side, study.folder)
+        summarise(outcome, space, side, study.folder)
     return replace(outcome, store_errors=side.errors)
 
 
@@ -179,21 +161,6 @@ def _announce(space: SearchSpace, root: Path, study_name: str | None, progress: 
     Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
 
 
-def _nothing_left(space: SearchSpace, root: Path, name: str, uri: str) -> SearchOutcome | None:
-    """The outcome of a study that has all of its trials; None where some are to be run.
-
-    Raises: StoreError where the study is not there, or is being run; ConfigError where it began with another space.
-    """
-    study = Study.open(root, name)
-    owner = study.owner()
-    if owner is not None:
-        raise StoreError(f"{study.folder}: is being written by {owner}. Wait for it, or stop it.")
-    check_same(SearchSpace.load(study.space_path), space)
-    trials = study.trials()
-    final = [trial for trial in trials if trial.state in FINAL]
-    return SearchOutcome(name, trials, uri, None, ()) if len(final) >= space.trials else None
-
-
 def _study(space: SearchSpace, root: Path, name: str | None, dataset: str, *, resume: bool) -> Study:
     text = space.to_yaml()
     if resume:
@@ -238,39 +205,8 @@ def _tune(
     tune_study(conductor, space, datasets=datasets, cache=cache, scratch=scratch)
 
 
-def origin_tags(dataset: Dataset) -> dict[str, object]:
-    """Where every run of a study comes from."""
-    return {
-        "dataset": dataset.name,
-        "dataset_fingerprint": dataset.fingerprint,
-        "git_commit": git_commit(Path(__file__)),
-    }
-
-
-def study_tags(space: SearchSpace) -> dict[str, object]:
-    """What the study's own run says about how it was searched."""
-    return {
-        "metric": space.metric.label,
-        "sampler": space.sampler.name,
-        "pruner": space.pruner.name,
-        "seed": space.seed,
-    }
-
-
 def size_of(dataset: Dataset) -> int:
     """Bytes of a data set's arrays."""
     graph = dataset.graph
     arrays = [graph.src, graph.dst, graph.rel, dataset.importance, dataset.valid, *dataset.features.values()]
     return sum(array.nbytes for array in arrays)
-
-
-def _summarise(outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, folder: Path) -> None:
-    board = leaderboard(outcome.trials, space)
-    files = summary_files(outcome.trials, space, study=outcome.study)
-    artifacts = files | {"leaderboard.txt": render_text(board)}
-    metrics: Mapping[str, float] = {}
-    if board.ranked:
-        artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
-        metrics = board.ranked[0].metrics
-    tracker.finish(metrics, artifacts, state=_ENDS.get(outcome.stop_reason, "complete"))
-    write_summary(folder, files)

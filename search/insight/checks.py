@@ -10,7 +10,7 @@ from pathlib import Path
 from licap.fields import Scalar
 from search.insight.render import trials_text
 from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, FINAL, Study, TrialRecord
+from search.study import DEFAULT_ROOT, Study, TrialRecord
 from search.study.lock import Owner
 
 MAX_LINES = 20
@@ -20,11 +20,15 @@ SETTLED_S = 60.0
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs: what, and what to do about it. trial: its number, where it is about one."""
+    """One thing that differs: what, and what to do about it.
+
+    trial: its number, where it is about one. by_resume: a resumed search mends it without more.
+    """
 
     text: str
     remedy: str
     trial: int | None = None
+    by_resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,13 @@ class Subject:
         """The trials on which all should agree."""
         return tuple(trial for trial in self.trials if trial.number not in self.unsettled)
 
+    def resumable(self, text: str, what: str, trial: int | None = None) -> Difference:
+        """A difference that a resumed search mends. what: it does then."""
+        return Difference(text, self.resume(what), trial, by_resume=True)
+
     def resume(self, what: str) -> str:
         """The remedy where a resumed search does the rest."""
         words = ["python", "search/run.py", "--resume", "--study", self.study.name]
-        # With nothing left to run a search ends before it looks at its stores.
-        final = sum(trial.state in FINAL for trial in self.trials)
-        if final >= self.space.trials:
-            words += ["--trials", str(final + 1)]
         words += self.place()
         if self.tracking is not None:
             words += ["--tracking-uri", self.tracking]

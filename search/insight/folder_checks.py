@@ -31,9 +31,9 @@ def _record(subject: Subject) -> Check:
     torn = 0 if subject.running else torn_bytes(study.folder / RECORD_FILE)
     if torn:
         differences.append(
-            Difference(
+            subject.resumable(
                 f"{RECORD_FILE} ends in a torn line of {counted(torn, 'byte')}; nothing was done because of it",
-                subject.resume("cuts it off"),
+                "cuts it off",
             )
         )
     missing = sorted(set(range(len(subject.trials))) - {trial.number for trial in subject.trials})
@@ -51,10 +51,10 @@ def _lock(subject: Subject) -> Check:
     left = left_lock(study.folder)
     if left is not None:
         text = f"{left} held it and is gone without giving it back: the search was killed"
-        return Check("lock", "nobody holds it", (Difference(text, subject.resume("takes it over and goes on")),))
+        return Check("lock", "nobody holds it", (subject.resumable(text, "takes it over and goes on"),))
     if study.events and study.end is None:
         text = "nobody holds it, and yet the record has no end of the search: its machine stopped, or the lock was lost"
-        return Check("lock", "nobody holds it", (Difference(text, subject.resume("goes on")),))
+        return Check("lock", "nobody holds it", (subject.resumable(text, "goes on"),))
     return Check("lock", "nobody holds it, and the record says that the search ended")
 
 

@@ -45,7 +45,8 @@ def run_checks(subject: Subject, uri: str) -> list[Check]:
             return _Runs(subject, uri, reader, read_study(reader, subject.study.name)).checks()
     except StoreError as error:
         remedy = "it is no loss of results: the record is whole, and a resumed search writes all runs anew elsewhere"
-        return [Check("runs", "MLflow's store cannot be read", (Difference(str(error), remedy),))]
+        difference = Difference(str(error), remedy, by_resume=True)
+        return [Check("runs", "MLflow's store cannot be read", (difference,))]
 
 
 def _integrity(path: Path) -> Check:
@@ -108,7 +109,7 @@ class _Runs:
         if self._stored.parent is None and parents:
             yield Difference(f"the study's own run {parents[-1].run_id} was deleted", self._mlflow("restore"))
         elif self._stored.parent is None:
-            yield Difference("MLflow has no run of the study itself", self._subject.resume(_UP))
+            yield self._subject.resumable("MLflow has no run of the study itself", _UP)
         for trial in self._subject.settled:
             if trial.number in self._stored.trials:
                 continue
@@ -116,13 +117,14 @@ class _Runs:
                 run_id = gone[trial.number].run_id
                 text = f"{trial.state} in the record, its run {run_id} was deleted"
                 remedy = f"{self._mlflow('restore')}; or {self._subject.resume('writes a new one from the record')}"
+                yield Difference(text, remedy, trial.number, by_resume=True)
             else:
-                text = f"{trial.state} in the record, without a run in MLflow"
-                remedy = self._subject.resume(_UP)
-            yield Difference(text, remedy, trial.number)
+                yield self._subject.resumable(
+                    f"{trial.state} in the record, without a run in MLflow", _UP, trial.number
+                )
 
     def _states(self) -> Check:
-        differences = [Difference(text, self._subject.resume(_UP)) for text in self._study_state()]
+        differences = [self._subject.resumable(text, _UP) for text in self._study_state()]
         for trial, run in self._pairs:
             found = [*_state(trial, run), *_tags(self._subject.expected[trial.number], run)]
             if trial.failure is None and "failure" in run.tags:
@@ -173,9 +175,8 @@ class _Runs:
             if run.last.get(mlflow_name(name), (0, math.nan))[1] != value
         ]
         if other:
-            yield Difference(
-                f"the study's own run lacks values of the best trial, {ranked[0].trial}: {_some(other)}",
-                self._subject.resume(_UP),
+            yield self._subject.resumable(
+                f"the study's own run lacks values of the best trial, {ranked[0].trial}: {_some(other)}", _UP
             )
 
     def _of_trials(self, differences: list[Difference]) -> str:
@@ -187,7 +188,7 @@ class _Runs:
     def _difference(self, trial: TrialRecord, run: StoredRun, said: _Said) -> Difference:
         """A resumed search adds what is missing to runs that have not come to their end, and leaves others alone."""
         if said.behind and (run.tags.get("state") not in FINAL or run.status == "RUNNING"):
-            return Difference(said.text, self._subject.resume(_UP), trial.number)
+            return self._subject.resumable(said.text, _UP, trial.number)
         remedy = f"{self._mlflow('delete')}; {self._subject.resume('then writes it anew from the record')}"
         return Difference(f"{said.text} (run {run.run_id})", remedy, trial.number)
 

@@ -125,7 +125,8 @@ class StudyRuns:
             )
             for run in page:
                 tags = run.data.tags
-                if tags.get("state") in _FINAL and run.info.status != "RUNNING" and tags.get("trial", "").isdecimal():
+                ended = tags.get("state") in _FINAL and run.info.status != "RUNNING"
+                if ended and tags.get("study") == tag_text(self._study) and tags.get("trial", "").isdecimal():
                     found.add(int(tags["trial"]))
             token = page.token
             if not token:

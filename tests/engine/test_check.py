@@ -14,6 +14,7 @@ from conftest_tools import FinishedSearch, Searches
 
 from search.check import main
 from search.insight.render import trials_text
+from search.run import main as resume
 from search.study import Ended, Opened, Proposed, Study
 from search.study.events import encode
 from search.tracking import tracking_uri
@@ -283,6 +284,34 @@ def test_each_damage_is_named_with_its_remedy(
     below = lines[place + 1 : place + 4]
     assert said in below[0] and remedy in "\n".join(below), "\n".join(lines)
     assert lines[-1].endswith("nothing was changed")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [purge_run, delete_run, reopen_run, change_state, change_study_state, change_best, leave_lock, lose_end, tear_tail,
+     lose_database],
+)  # fmt: skip
+def test_resuming_a_study_that_has_all_its_trials_mends_what_a_kill_left(
+    copy: Copy, damage: Callable[[Copy], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Study.open(copy.root, "small").trials()
+    # Runs that are written again must not write into the search that was copied.
+    home = str(copy.root / "artifacts")
+    copy.sql("UPDATE experiments SET artifact_location = ?", home)
+    copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", home)
+    damage(copy)
+    assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
+    assert "all 8 trials are there already; nothing is left to do\nbut for what " in capsys.readouterr().err
+    code, lines = copy.check()
+    assert code == 0, "\n".join(lines)
+    assert Study.open(copy.root, "small").trials() == before
+
+
+def test_resuming_a_study_that_is_whole_writes_nothing(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()}
+    assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
+    assert capsys.readouterr().err.endswith("all 8 trials are there already; nothing is left to do\n")
+    assert {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()} == before
 
 
 def test_all_that_differs_is_said_at_once(copy: Copy) -> None:

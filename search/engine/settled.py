@@ -1,0 +1,71 @@
+"""A study that has all of its trials: nothing is to be trained, but a kill may have left its end undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from licap.config import config_from
+from licap.datasets import load_dataset
+from licap.errors import StoreError
+from search.engine.outcome import SearchOutcome, origin_tags, study_tags, summarise
+from search.engine.reconcile import reconcile
+from search.engine.side import SideTracker
+from search.engine.subject import subject_of
+from search.insight.folder_checks import folder_checks
+from search.insight.run_checks import run_checks
+from search.space import SearchSpace, check_same
+from search.study import FINAL, Study
+from search.study.events import StudyEnded
+from search.tracking import Tracker, tracking_uri
+
+
+def settled(
+    space: SearchSpace, root: Path, name: str, tracking: str | None, progress: Callable[[str], None]
+) -> SearchOutcome | None:
+    """The outcome of a study that has all of its trials; None where some are to be run.
+
+    What `search/check.py` finds amiss and says that a resumed search mends, is mended. tracking: as `--tracking-uri`.
+
+    Raises: StoreError where the study is not there, or is being run; ConfigError where it began with another space.
+    """
+    study = Study.open(root, name)
+    owner = study.owner()
+    if owner is not None:
+        raise StoreError(f"{study.folder}: is being written by {owner}. Wait for it, or stop it.")
+    check_same(SearchSpace.load(study.space_path), space)
+    trials, uri = study.trials(), tracking_uri(root, tracking)
+    if sum(trial.state in FINAL for trial in trials) < space.trials:
+        return None
+    # With fewer trials asked for than there are, some may go on later.
+    amiss = _amiss(study, space, root, tracking) if all(trial.state in FINAL for trial in trials) else []
+    progress(f"study {name}: all {len(trials)} trials are there already; nothing is left to do")
+    if not amiss:
+        return SearchOutcome(name, trials, uri, None, ())
+    more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
+    progress(f"but for what a search that was cut off left behind: {amiss[0]}{more}")
+    return _settle(space, root, name, uri, progress)
+
+
+def _amiss(study: Study, space: SearchSpace, root: Path, tracking: str | None) -> list[str]:
+    """What differs from the record and is mended by a resumed search."""
+    subject = subject_of(study, space, root=root, tracking=tracking)
+    checks = [*folder_checks(subject), *run_checks(subject, tracking_uri(root, tracking))]
+    return [found.text for check in checks for found in check.differences if found.by_resume]
+
+
+def _settle(space: SearchSpace, root: Path, name: str, uri: str, progress: Callable[[str], None]) -> SearchOutcome:
+    """Cuts a torn line off, writes the end into the record, and what is missing into the tracking store."""
+    dataset = load_dataset(config_from(space.base).data, progress=progress)
+    with ExitStack() as stack:
+        study = stack.enter_context(Study.resume(root, name, dataset.fingerprint))
+        origin = origin_tags(dataset)
+        tracker = Tracker(uri, name, tags=origin | study_tags(space), resume=True)
+        side = stack.enter_context(SideTracker(tracker, progress))
+        reconcile(study, space, side, origin, stored=tracker.final_trials())
+        study.append(StudyEnded(reason="finished", seconds=0.0))
+        outcome = SearchOutcome(name, study.trials(), uri, None, ())
+        summarise(outcome, space, side, study.folder)
+    return replace(outcome, store_errors=side.errors)
