@@ -1,68 +1,121 @@
 """What does an epoch of each stage cost, and how do the attention backends compare?
 
     python -m benchmarks.epoch [--data FOLDER] [--features struct] [--epochs 10] [--threads 1]
+    python -m benchmarks.epoch --peak [--data FOLDER | --edges 10000000 --nodes 1000000] [--backends numba]
 
 Backends take turns epoch by epoch on the same data, so that a busy machine slows all alike. Prints medians and ratios.
+
+--peak measures memory instead: each backend trains some epochs of PreGAT, losses and step included, in a process of its
+own. "before" is what the process held then: libraries, data, encoder, sample. A random graph (--edges) has random
+features, 64 wide, and at most 20,000 labelled nodes: the losses contrast every top node with every drawn one.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import sys
-import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
 
-from licap.config import config_from
-from licap.datasets import load_dataset
-from licap.ops import available_backends
+from benchmarks import graphs, output
+from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
+from benchmarks.output import Bars, Column, Findings
+from benchmarks.primitives import cpu_backends, load_libraries
+from licap.config import TrialConfig, config_from
 from licap.trial import Trial
-
-WARM_UP = 2
 
 
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=__doc__)
-    parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
+    graphs.add_options(parser)
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat"])
+    parser.add_argument("--backends", nargs="+", default=cpu_backends(), choices=cpu_backends())
     parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each stage")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")
+    output.add_options(parser)
     options = parser.parse_args()
-    seconds = measure(options)
-    sys.stdout.write(f"{'stage':12}{'backend':10}{'ms/epoch':>10}{'x torch':>10}\n")
-    for (stage, backend), times in seconds.items():
-        median = statistics.median(times[WARM_UP:])
-        ratio = median / statistics.median(seconds[stage, "torch"][WARM_UP:])
-        sys.stdout.write(f"{stage:12}{backend:10}{1000 * median:10.0f}{ratio:10.2f}\n")
+    findings = Findings("epoch", options)
+    (compare_memory if options.peak else compare_times)(findings, options)
+    findings.write()
 
 
-def measure(options: argparse.Namespace) -> dict[tuple[str, str], list[float]]:
-    """Seconds of each epoch by stage and backend."""
-    epochs = options.epochs + WARM_UP
-    values = {
-        "data.features": options.features,
-        "runtime.threads": options.threads,
-        "pretrain.max_epochs": epochs,
-        "pretrain.patience": epochs,
-        "pretrain.probe_every": 10 * epochs,
-        "downstream.max_epochs": epochs,
-        "downstream.patience": epochs,
-    }
-    if options.data:
-        values["data.path"] = options.data
-    config = config_from(values)
-    dataset = load_dataset(config.data)
+def compare_times(findings: Findings, options: argparse.Namespace) -> None:
+    """Seconds of an epoch by stage and backend."""
+    config = _config(options, options.epochs + WARM_UP)
+    dataset = graphs.dataset_of(options, options.features)
     trials = {
         backend: Trial(config.with_values({"runtime.backend": backend}), dataset=dataset)
-        for backend in available_backends()
+        for backend in options.backends
     }
-    seconds: dict[tuple[str, str], list[float]] = {}
-    for _ in range(config.total_budget):
-        for backend, trial in trials.items():
-            began = time.perf_counter()
-            report = next(trial)
-            seconds.setdefault((report.stage, backend), []).append(time.perf_counter() - began)
-    return seconds
+    rivals = {backend: partial(_epoch, trial) for backend, trial in trials.items()}
+    seconds = {case: settled(times) for case, times in in_turns(rivals, config.total_budget).items()}
+    other = yardstick(options.backends)
+    columns = [
+        Column("stage", "stage"),
+        Column("backend", "backend"),
+        Column("ms", "ms/epoch", ".0f"),
+        Column("faster", f"{other} / it", ".2f"),
+    ]
+    table = findings.table("epochs", columns)
+    for (stage, backend), spent in seconds.items():
+        table.add(stage=stage, backend=backend, ms=1000 * spent, faster=seconds[stage, other] / spent)
+    for stage in ("pretrain", "downstream"):
+        values = {backend: 1000 * seconds[stage, backend] for backend in options.backends}
+        findings.pictures.append(Bars(stage, "ms an epoch", values))
+
+
+def compare_memory(findings: Findings, options: argparse.Namespace) -> None:
+    """The peak of pretraining by backend."""
+    columns = [
+        Column("backend", "backend"),
+        Column("before_mb", "before, MB", ",.0f"),
+        Column("above_mb", "peak above, MB", ",.0f"),
+        Column("total_mb", "in total, MB", ",.0f"),
+        Column("seconds", "s/epoch", ".2f"),
+    ]
+    table = findings.table("peaks", columns)
+    for backend in options.backends:
+        used = in_own_process(_pretraining, options, backend)
+        table.add(
+            backend=backend,
+            before_mb=used.before,
+            above_mb=used.above,
+            total_mb=used.total,
+            seconds=used.seconds / options.epochs,
+        )
+    for key, title in (("above_mb", "above what was there"), ("total_mb", "in total")):
+        findings.pictures.append(Bars(f"peak of pretraining, {title}", "MB", table.numbers(key, by="backend")))
+
+
+def _pretraining(options: argparse.Namespace, backend: str) -> Callable[[], object]:
+    """Epochs of pretraining, to be run in a process of their own."""
+    config = _config(options, options.epochs).with_values({"runtime.backend": backend})
+    trial = Trial(config, dataset=graphs.dataset_of(options, options.features))
+    load_libraries(backend, "relation_attention")
+    return lambda: list(islice(trial, options.epochs))
+
+
+def _epoch(trial: Trial) -> Mapping[str, float]:
+    """One epoch, by the stage it was in."""
+    report, seconds = timed(partial(next, trial))
+    return {report.stage: seconds}
+
+
+def _config(options: argparse.Namespace, epochs: int) -> TrialConfig:
+    """A trial of so many epochs in each stage. Its probe looks at the first epoch alone."""
+    return config_from(
+        {
+            "data.features": options.features,
+            "runtime.threads": options.threads,
+            "pretrain.max_epochs": epochs,
+            "pretrain.patience": epochs,
+            "pretrain.probe_every": 10 * epochs,
+            "downstream.max_epochs": epochs,
+            "downstream.patience": epochs,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ the process, and what of it was there before the trial began (Python, libraries,
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections import deque
+from collections.abc import Callable
 
+from benchmarks import output
+from benchmarks.measuring import in_own_process
+from benchmarks.output import Bars, Column, Findings
 from licap.config import TrialConfig, config_from
 from licap.datasets import load_dataset
 from licap.models import MODELS
@@ -27,14 +28,21 @@ def main() -> None:
     parser.add_argument("--features", default="both", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--input", default="features+embeddings", help="downstream.input of models that see inputs")
     parser.add_argument("--epochs", type=int, default=3, help="of each stage")
+    output.add_options(parser)
     options = parser.parse_args()
-    sys.stdout.write(f"{'model':24}{'before, MB':>12}{'peak, MB':>12}\n")
-    # A process does one task only: its peak would stay for the next.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:
-        for name in sorted(MODELS):
-            before, peak = process.submit(measure, _config(name, options)).result()
-            sys.stdout.write(f"{name:24}{before:12.0f}{peak:12.0f}\n")
-            sys.stdout.flush()
+    findings = Findings("memory", options)
+    columns = [
+        Column("model", "model"),
+        Column("before_mb", "before, MB", ",.0f"),
+        Column("total_mb", "peak, MB", ",.0f"),
+        Column("seconds", "seconds", ".1f"),
+    ]
+    table = findings.table("models", columns)
+    for name in sorted(MODELS):
+        used = in_own_process(_trial, _config(name, options))
+        table.add(model=name, before_mb=used.before, total_mb=used.total, seconds=used.seconds)
+    findings.pictures.append(Bars("peak of training", "MB", table.numbers("total_mb", by="model")))
+    findings.write()
 
 
 def _config(model: str, options: argparse.Namespace) -> TrialConfig:
@@ -53,17 +61,10 @@ def _config(model: str, options: argparse.Namespace) -> TrialConfig:
     return plain.with_values({"downstream.input": options.input}) if sees_inputs else plain
 
 
-def measure(config: TrialConfig) -> tuple[float, float]:
-    """MB before the trial and at the peak, of this process."""
+def _trial(config: TrialConfig) -> Callable[[], object]:
+    """A trial from its construction on, its data loaded, to be run in a process of its own."""
     dataset = load_dataset(config.data)
-    before = _peak()
-    for _ in Trial(config, dataset=dataset):
-        pass
-    return before, _peak()
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return lambda: deque(Trial(config, dataset=dataset), maxlen=0)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ loss, backward, step; published settings), so that a busy machine slows both ali
 from __future__ import annotations
 
 import argparse
-import statistics
-import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from benchmarks import output
+from benchmarks.measuring import WARM_UP, in_turns, settled, timed
+from benchmarks.output import Bars, Column, Findings
 from benchmarks.unfused import UnfusedGENI, UnfusedRGTN
 from licap.config import config_from
 from licap.datasets import load_dataset
@@ -26,8 +26,8 @@ from licap.models import DownstreamModel, Setting, build_model
 from licap.presets import preset_values
 from licap.splits import transform_labels
 
-WARM_UP = 2
 UNFUSED: Mapping[str, type[UnfusedGENI] | type[UnfusedRGTN]] = {"geni": UnfusedGENI, "rgtn": UnfusedRGTN}
+RIVALS = ("ours", "edge by edge")
 
 
 def main() -> None:
@@ -36,19 +36,30 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
     parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each")
     parser.add_argument("--threads", type=int, default=2)
+    output.add_options(parser)
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     data = {} if options.data is None else {"data.path": options.data}
     dataset = load_dataset(config_from({"data.features": "both", **data}).data)
-    sys.stdout.write(f"{'model':8}{'ours, ms':>10}{'unfused, ms':>14}{'ratio':>8}\n")
+    findings = Findings("models", options)
+    columns = [
+        Column("model", "model"),
+        Column("ours_ms", "ours, ms", ".0f"),
+        Column("unfused_ms", "unfused, ms", ".0f"),
+        Column("ratio", "ratio", ".1f"),
+    ]
+    table = findings.table("models", columns)
     for name in UNFUSED:
-        ours, theirs = (1000 * statistics.median(times[WARM_UP:]) for times in measure(name, dataset, options.epochs))
-        sys.stdout.write(f"{name:8}{ours:10.0f}{theirs:14.0f}{theirs / ours:8.1f}\n")
+        seconds = measure(name, dataset, options.epochs)
+        ours, theirs = (1000 * seconds[rival] for rival in RIVALS)
+        table.add(model=name, ours_ms=ours, unfused_ms=theirs, ratio=theirs / ours)
+        findings.pictures.append(Bars(name, "ms an epoch", dict(zip(RIVALS, (ours, theirs), strict=True))))
+    findings.write()
 
 
-def measure(name: str, dataset: Dataset, epochs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each epoch: ours, unfused."""
+def measure(name: str, dataset: Dataset, epochs: int) -> dict[str, float]:
+    """Seconds of an epoch, by rival."""
     config = config_from(preset_values("published", name)).downstream
     channels = [torch.from_numpy(dataset.features[channel]) for channel in ("struct", "semantic")]
     if not config.model_config.two_channels:
@@ -65,24 +76,23 @@ def measure(name: str, dataset: Dataset, epochs: int) -> tuple[list[float], list
     check_equal(model, unfused, channels)
     labels = torch.from_numpy(transform_labels(dataset.importance))
     train = torch.from_numpy(dataset.valid.nonzero()[0])
-    rivals = [
-        (each, torch.optim.Adam(each.parameters(), lr=config.lr, weight_decay=config.weight_decay))
-        for each in (model, unfused)
-    ]
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(epochs + WARM_UP):
-        for times, (rival, adam) in zip(seconds, rivals, strict=True):
-            times.append(epoch(adam, partial(rival.training_loss, channels, labels, train)))
-    return seconds
+    turns = {}
+    for rival, each in zip(RIVALS, (model, unfused), strict=True):
+        adam = torch.optim.Adam(each.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        turns[rival] = partial(turn, adam, partial(each.training_loss, channels, labels, train))
+    seconds = in_turns(turns, WARM_UP + epochs)
+    return {rival: settled(seconds["epoch", rival]) for rival in RIVALS}
 
 
-def epoch(adam: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> float:
+def turn(adam: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> dict[str, float]:
     """Seconds of forward, loss, backward and step."""
-    began = time.perf_counter()
-    adam.zero_grad(set_to_none=True)
-    loss().backward()
-    adam.step()
-    return time.perf_counter() - began
+
+    def epoch() -> None:
+        adam.zero_grad(set_to_none=True)
+        loss().backward()
+        adam.step()
+
+    return {"epoch": timed(epoch)[1]}
 
 
 def check_equal(model: DownstreamModel, unfused: DownstreamModel, channels: list[Tensor]) -> None:

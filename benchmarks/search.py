@@ -9,7 +9,6 @@ The first ten trials are left out: processes start in them.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import output
+from benchmarks.measuring import memory_mb
+from benchmarks.output import Bars, Column, Findings
 from search.study import Ended, Study
 
 WARM_UP = 10
@@ -39,12 +41,21 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--pruner", default="none")
+    output.add_options(parser)
     options = parser.parse_args()
+    findings = Findings("search", options)
     with tempfile.TemporaryDirectory(prefix="licap-benchmark-") as folder:
-        sys.stdout.write(json.dumps(measure(Path(folder), options), indent=2) + "\n")
+        found = measure(Path(folder), options)
+    table = findings.table("search", [Column("what", "what"), Column("value", "value", ".4g")])
+    for what, value in found.items():
+        table.add(what=what, value=value)
+    for title, unit in (("a trial", "seconds"), ("the driver", "MB")):
+        shown = {what.removeprefix(f"{title}, "): each for what, each in found.items() if what.startswith(title)}
+        findings.pictures.append(Bars(title, unit, shown))
+    findings.write()
 
 
-def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Seconds per trial, the median wait between ends, and MB of the driver after the warm-up and at the end."""
     space = folder / "overhead.yaml"
     space.write_text(SPACE, encoding="utf-8")
@@ -68,21 +79,19 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     first, last = (choose(count for count in memory if WARM_UP <= count < len(ends)) for choose in (min, max))
     return {
         "trials": len(ends),
-        "slots": options.slots,
-        "seconds per trial": round((ends[-1] - ends[WARM_UP]) / len(waits), 4),
-        "median wait between ends, s": round(statistics.median(waits), 4),
-        "driver, MB after the warm-up": round(memory[first], 1),
-        "driver, MB before the last trial ends": round(memory[last], 1),
+        "a trial, seconds": (ends[-1] - ends[WARM_UP]) / len(waits),
+        "a trial, median wait between ends in s": statistics.median(waits),
+        "the driver, MB after the warm-up": memory[first],
+        "the driver, MB before the last ends": memory[last],
     }
 
 
 def _resident(pid: int) -> float:
     """MB in memory; 0 where the process has just ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return memory_mb("VmRSS", pid)
     except OSError:
         return 0.0
-    return pages * 4096 / 1e6
 
 
 if __name__ == "__main__":
