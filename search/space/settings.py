@@ -44,7 +44,7 @@ class PrunerConfig(Checked):
         ["asha", "hyperband", "median", "none"],
     )
     grace: int | None = whole(
-        None, "epochs of the stage before a trial may stop; null: stage length / reduction², rounded up", at_least=1
+        None, "epochs of the stage before a trial may stop; null: 7.5 % of the stage, rounded up", at_least=1
     )
     reduction: int = whole(3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2)
     startup: int = whole(5, "trials that median must have seen at an epoch before it stops others there", at_least=1)

@@ -19,7 +19,7 @@ STAGES = "config: {pretrain.max_epochs: 20, downstream.max_epochs: 60}\n"
         ("{name: hyperband, grace: 10}", (30, 50)),
         ("{name: hyperband, grace: 10, stage: pretrain}", (10, 30)),
         ("{name: median, grace: 10}", (30,)),
-        ("median", (27,)),
+        ("median", (25,)),
     ],
 )
 def test_where_a_pruner_begins_to_compare(read: Any, pruner: str, stops: tuple[int, ...]) -> None:

@@ -180,7 +180,7 @@ def test_a_time_budget_has_units(read: Any, given: str, seconds: float) -> None:
     [
         ("{grace: 10, reduction: 3}", (30, 50)),
         ("{grace: 10, reduction: 2}", (30, 40, 60)),
-        ("asha", (27, 41)),
+        ("asha", (25, 35, 65)),
         ("{grace: 10, reduction: 3, stage: pretrain}", (10, 30)),
         ("none", ()),
     ],
