@@ -259,7 +259,7 @@ class RuntimeConfig(Checked):
     backend: str = choice(
         "auto",
         "backend of attention and sums; auto: numba on the CPU from 50,000 edges, else torch",
-        ["auto", "numba", "torch", "dgl"],
+        ["auto", "numba", "torch", "triton", "dgl"],
     )
     threads: int | None = whole(
         None,

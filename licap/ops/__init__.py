@@ -35,9 +35,11 @@ for _module in iter_modules(__path__):
 _MANY_EDGES = 50_000
 
 
-def available_backends() -> tuple[str, ...]:
-    """Names of the backends whose library is installed, sorted."""
-    return tuple(sorted(name for name, backend in BACKENDS.items() if backend.installed()))
+def available_backends(device_type: str = "cpu") -> tuple[str, ...]:
+    """Names of the backends whose library is installed and that run on a type of device, sorted."""
+    return tuple(
+        sorted(name for name, backend in BACKENDS.items() if backend.installed() and backend.runs_on(device_type))
+    )
 
 
 def resolve_backend(name: str, device: torch.device, num_edges: int) -> Backend:
@@ -58,7 +60,7 @@ def resolve_backend(name: str, device: torch.device, num_edges: int) -> Backend:
         raise ConfigError(f"unknown attention backend {name!r}{nearest(name, BACKENDS)} (there are: {there}).")
     if not backend.installed():
         raise DeviceError(f"attention backend {name} is not installed here. Set runtime.backend to torch or auto.")
-    if backend.device_types and device.type not in backend.device_types:
+    if not backend.runs_on(device.type):
         raise DeviceError(
             f"attention backend {name} does not run on {device.type}. Set runtime.backend to torch or auto, or "
             f"runtime.device to {backend.device_types[0]}."

@@ -58,6 +58,10 @@ class Backend:
     dot_attention: DotAttention
     neighbour_sum: NeighbourSum
 
+    def runs_on(self, device_type: str) -> bool:
+        """Whether its kernels take tensors of a type of device, its library provided."""
+        return not self.device_types or device_type in self.device_types
+
 
 BACKENDS: dict[str, Backend] = {}
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
 from licap.graph import KnowledgeGraph
-from licap.ops import dot_attention, neighbour_sum, relation_attention
+from licap.ops import BACKENDS, dot_attention, neighbour_sum, relation_attention
 
 Inputs = tuple[Tensor, ...]
 SLOPE = 0.2
@@ -42,6 +43,12 @@ def random_graph(num_nodes: int, num_edges: int) -> KnowledgeGraph:
     return KnowledgeGraph.from_edges(src, dst, rel, num_nodes=num_nodes, num_relations=7)
 
 
+def busy_graph(backend: str) -> KnowledgeGraph:
+    """A random graph that keeps a backend busy. In Triton's interpreter each program takes milliseconds."""
+    interpreted = backend == "triton" and home_of(backend) == "cpu"
+    return random_graph(10, 300) if interpreted else random_graph(300, 4000)
+
+
 @st.composite
 def knowledge_graphs(draw: st.DrawFn, max_nodes: int = 12) -> KnowledgeGraph:
     """Any small graph, loops and parallel edges included."""
@@ -52,15 +59,33 @@ def knowledge_graphs(draw: st.DrawFn, max_nodes: int = 12) -> KnowledgeGraph:
     return build(src, dst, rel, nodes, relations)
 
 
+def home_of(backend: str) -> str:
+    """The type of device that a backend is tested on: the CPU wherever it runs there."""
+    return "cpu" if BACKENDS[backend].runs_on("cpu") else "cuda"
+
+
+def every_backend() -> list[pytest.ParameterSet]:
+    """All that are registered, as parameters of tests; those that cannot run here are skipped, and say why."""
+    return [pytest.param(name, marks=_marks(name)) for name in sorted(BACKENDS)]
+
+
+def _marks(backend: str) -> list[pytest.MarkDecorator]:
+    missing = pytest.mark.skipif(not BACKENDS[backend].installed(), reason=f"{backend} is not installed")
+    if home_of(backend) == "cpu":
+        return [missing]
+    return [pytest.mark.gpu, missing, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
 @dataclass(frozen=True)
 class Primitive:
     """One of the primitives as a function of nothing but tensors.
 
-    per_node, per_relation: names and inner shapes of its inputs, of N and of R rows; H and D stand for sizes.
-    definition: the formula for one node and head, from the inputs and the edges that come in.
+    compute: that function, of tensors on one device. per_node, per_relation: names and inner shapes of its inputs, of
+    N and of R rows; H and D stand for sizes. definition: the formula for one node and head, from the inputs and the
+    edges that come in.
     """
 
-    call: Callable[..., Tensor]
+    compute: Callable[..., Tensor]
     per_node: dict[str, str]
     per_relation: dict[str, str]
     definition: Callable[..., Tensor]
@@ -76,6 +101,11 @@ class Primitive:
             for rows, shapes in ((graph.num_nodes, self.per_node), (graph.num_relations, self.per_relation))
             for shape in shapes.values()
         )
+
+    def call(self, *inputs: Tensor, graph: KnowledgeGraph, backend: str) -> Tensor:
+        """The function at the backend's home, of tensors on the CPU, as is what it returns."""
+        moved = (each.to(home_of(backend)) for each in inputs)
+        return self.compute(*moved, graph=graph, backend=backend).cpu()
 
     def by_definition(self, inputs: Inputs, graph: KnowledgeGraph) -> Tensor:
         """The formula, edge by edge, in float64."""

@@ -10,19 +10,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attention_cases import ATTENTIONS, GRAPHS, PRIMITIVES, SMALL, Primitive, build, knowledge_graphs, random_graph
+from attention_cases import (
+    ATTENTIONS,
+    GRAPHS,
+    PRIMITIVES,
+    SMALL,
+    Primitive,
+    build,
+    busy_graph,
+    every_backend,
+    knowledge_graphs,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import licap.ops
-from licap.errors import ConfigError
+from licap.config import config_from
+from licap.errors import ConfigError, DeviceError
 from licap.graph import KnowledgeGraph
 from licap.ops import BACKENDS, available_backends, relation_attention, resolve_backend
 from licap.ops.edge_index import edge_index
 
 pytestmark = pytest.mark.filterwarnings("error:.*CSR", "error:.*not writable")
-backends = pytest.mark.parametrize("backend", available_backends())
+backends = pytest.mark.parametrize("backend", every_backend())
 attentions = pytest.mark.parametrize("name", ATTENTIONS)
 NOT_BACKENDS = {
     "__init__",
@@ -37,6 +48,10 @@ NOT_BACKENDS = {
     "numba_kernels",
     "numba_rows",
     "numba_threads",
+    "triton_dot_kernels",
+    "triton_edges",
+    "triton_kernels",
+    "triton_launch",
 }
 
 
@@ -79,7 +94,7 @@ def test_gradients_are_those_of_the_formula(backend: str, primitive: Primitive, 
 @backends
 @pytest.mark.parametrize(("heads", "width"), [(4, 8), (5, 1), (1, 44)])
 def test_single_precision_agrees(backend: str, primitive: Primitive, heads: int, width: int) -> None:
-    graph = random_graph(300, 4000)
+    graph = busy_graph(backend)
     single = primitive.inputs(graph, heads, width, torch.float32)
     double = tuple(each.detach().double().requires_grad_() for each in single)
     # The other one is torch's, so that the backends are compared with each other too.
@@ -186,10 +201,11 @@ def test_the_same_tensor_may_be_given_twice(backend: str) -> None:
 
     def attend(z: Tensor, em: Tensor) -> Tensor:
         terms = z.sum(-1)
-        return relation_attention(z, terms, terms, em, graph, slope=0.2, backend=backend)
+        return primitive.call(z, terms, terms, em, graph=graph, backend=backend)
 
-    z, _, _, em = PRIMITIVES["relation attention"].inputs(graph, 2, 3)
-    assert torch.autograd.gradcheck(attend, (z, em))
+    primitive = PRIMITIVES["relation attention"]
+    z, _, _, em = primitive.inputs(graph, 2, 3)
+    assert torch.autograd.gradcheck(attend, (z, em), fast_mode=True)
 
 
 @backends
@@ -203,7 +219,7 @@ def test_inputs_stay_as_they_are(backend: str, primitive: Primitive) -> None:
 
 @backends
 def test_the_same_inputs_give_the_same_bits(backend: str, primitive: Primitive) -> None:
-    graph = random_graph(300, 4000)
+    graph = busy_graph(backend)
     results = []
     for _ in range(3):
         inputs = primitive.inputs(graph, 8, 8, torch.float32)
@@ -228,6 +244,21 @@ def test_no_backend_file_escapes_the_registry() -> None:
     assert files == homes
 
 
+def test_every_backend_can_be_chosen() -> None:
+    for name in BACKENDS:
+        assert config_from({"runtime.backend": name}).runtime.backend == name
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_available_is_what_can_be_resolved(device: str) -> None:
+    for name in BACKENDS:
+        if name in available_backends(device):
+            assert resolve_backend(name, torch.device(device), num_edges=0).name == name
+        else:
+            with pytest.raises(DeviceError, match=r"runtime\.backend"):
+                resolve_backend(name, torch.device(device), num_edges=0)
+
+
 def test_an_unknown_backend_is_refused_with_the_nearest_name() -> None:
     graph = build(*SMALL)
     with pytest.raises(ConfigError, match=r"'torhc'; did you mean torch\?"):
@@ -242,7 +273,7 @@ def test_auto_takes_compiled_kernels_for_large_graphs_on_the_cpu(device: str, nu
     assert resolve_backend("auto", torch.device(device), num_edges).name == expected
 
 
-@pytest.mark.parametrize(("library", "backend"), [("dgl", "dgl"), ("numba", "numba")])
+@pytest.mark.parametrize(("library", "backend"), [("dgl", "dgl"), ("numba", "numba"), ("triton", "triton")])
 def test_without_a_library_only_its_backend_is_missing(library: str, backend: str) -> None:
     program = f"""
 import sys
@@ -251,7 +282,7 @@ import torch
 from licap.errors import DeviceError
 from licap.graph import KnowledgeGraph
 from licap.ops import available_backends, relation_attention, resolve_backend
-assert "{backend}" not in available_backends(), available_backends()
+assert "{backend}" not in {{*available_backends("cpu"), *available_backends("cuda")}}
 graph = KnowledgeGraph.from_edges([0], [1], [0], num_nodes=2, num_relations=1)
 x = torch.ones(2, 1)
 out = relation_attention(x[:, :, None], x, x, x[:1], graph, slope=0.2, backend="auto")
