@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licap.errors import StoreError
+from search.engine.connection import joining
 from search.engine.resources import Machine
 from search.engine.scratch import scratch_folder
 
@@ -34,16 +34,16 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-_CONNECT_SECONDS = 10.0
 _REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
 
 
 @dataclass(frozen=True)
 class Session:
-    """Ray while it runs: a folder for its files, and its machines."""
+    """Ray while it runs: a folder for its files, its machines, and the address of its server."""
 
     scratch: Path
     machines: tuple[Machine, ...]
+    server: str
 
 
 @contextmanager
@@ -71,27 +71,14 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
         try:
             if address is None:
                 _start(machine, scratch, object_store_bytes)
-                yield Session(scratch, (machine,))
+                yield Session(scratch, (machine,), _server())
             else:
                 _join(address)
                 nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
                 machines = (Machine(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes)
-                yield Session(scratch, tuple(machines))
+                yield Session(scratch, tuple(machines), _server())
         finally:
             ray.shutdown()
-
-
-def check_reachable(address: str) -> None:
-    """Asks whether something listens at `host:port`. Raises: StoreError naming the address."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise StoreError(f"--ray-address {address}: must have the form host:port, as in 127.0.0.1:6379.")
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise StoreError(
-            f"--ray-address {address}: nothing answers there ({error}). Start Ray there, or leave the option out."
-        ) from None
 
 
 def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
@@ -133,12 +120,19 @@ def _join(address: str) -> None:
     import ray
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        with joining(address):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except _REFUSALS as error:
         raise StoreError(
             f"--ray-address {address}: cannot join that cluster ({_first_line(error)}). Check that it runs the same "
             "version of Ray and Python and has the same token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)."
         ) from error
+
+
+def _server() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _first_line(error: Exception) -> str:

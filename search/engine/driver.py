@@ -13,8 +13,9 @@ from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError
 from licap.trial import check_machine, contrastive_sample
-from search.engine.cluster import check_reachable, ray_session
+from search.engine.cluster import ray_session
 from search.engine.conductor import Conductor
+from search.engine.connection import Connection, check_reachable
 from search.engine.messages import CachePlace, Interruption
 from search.engine.outcome import SearchOutcome, origin_tags, study_tags, summarise
 from search.engine.outlook import other_name
@@ -73,16 +74,16 @@ def run_search(
     bytes_needed = 2 * size_of(dataset) + _STORE_MARGIN
     interruption = Interruption()
     watch = watch_for(space)
-    with stop_signals(interruption.ask), ExitStack() as stack:
+    # Left last, after Ray: that may hang too when its server is gone.
+    with stop_signals(interruption.ask), Connection(interruption.ask) as connection, ExitStack() as stack:
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
         # Ray takes termination signals for itself when it starts: they are taken back.
         with session_of_ray as session, stop_signals(interruption.ask):
+            connection.watch(session.server, own=ray_address is None)
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise KeyboardInterrupt
-            study = stack.enter_context(_study(space, root, study_name, dataset.fingerprint, resume=resume))
-            if study.left_by is not None:
-                progress(f"the lock of {study.left_by}, which is gone, is taken over")
+            study = stack.enter_context(_study(space, root, study_name, dataset.fingerprint, progress, resume=resume))
             proposer, pruner = _proposer(space), _pruner(space)
             past = recall(study, space, proposer, pruner) if resume else Past()
             origin = origin_tags(dataset)
@@ -161,10 +162,21 @@ def _announce(space: SearchSpace, root: Path, study_name: str | None, progress: 
     Study.check_new(root, Study.free_name(root, space.name) if study_name is None else study_name)
 
 
-def _study(space: SearchSpace, root: Path, name: str | None, dataset: str, *, resume: bool) -> Study:
+def _study(
+    space: SearchSpace,
+    root: Path,
+    name: str | None,
+    dataset: str,
+    progress: Callable[[str], None],
+    *,
+    resume: bool,
+) -> Study:
+    """The study to write to; says whose lock was taken over."""
     text = space.to_yaml()
     if resume:
         study = Study.resume(root, name or space.name, dataset)
+        if study.left_by is not None:
+            progress(f"the lock of {study.left_by}, which is gone, is taken over")
         study.replace_space(text)
         return study
     if name is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -287,19 +287,20 @@ def test_each_damage_is_named_with_its_remedy(
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [purge_run, delete_run, reopen_run, change_state, change_study_state, change_best, leave_lock, lose_end, tear_tail,
-     lose_database],
+    "damages",
+    [(purge_run, leave_lock, tear_tail), (delete_run, change_study_state), (change_state, change_best, lose_end),
+     (reopen_run,), (lose_database,)],
 )  # fmt: skip
 def test_resuming_a_study_that_has_all_its_trials_mends_what_a_kill_left(
-    copy: Copy, damage: Callable[[Copy], None], capsys: pytest.CaptureFixture[str]
+    copy: Copy, damages: Sequence[Callable[[Copy], None]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = Study.open(copy.root, "small").trials()
     # Runs that are written again must not write into the search that was copied.
     home = str(copy.root / "artifacts")
     copy.sql("UPDATE experiments SET artifact_location = ?", home)
     copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", home)
-    damage(copy)
+    for damage in damages:
+        damage(copy)
     assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
     assert "all 8 trials are there already; nothing is left to do\nbut for what " in capsys.readouterr().err
     code, lines = copy.check()

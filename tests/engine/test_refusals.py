@@ -18,7 +18,7 @@ REFUSALS = {
         ["64", "resources.gpus"],
     ),
     "a data folder that is not there": (("--set", "data.path=absent"), ["absent"]),
-    "a cluster that does not answer": (("--ray-address", "127.0.0.1:1"), ["127.0.0.1:1"]),
+    "a cluster that is not there": (("--ray-address", "127.0.0.1:1"), ["127.0.0.1:1"]),
     "a name that is no study's": (("--study", "../outside"), ["../outside"]),
     "a file store for tracking": (("--tracking-uri", "./runs"), ["./runs"]),
     "more bins than the data has top nodes": (

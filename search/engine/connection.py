@@ -1,0 +1,136 @@
+"""Whether Ray's server still answers: asked before a cluster is joined, and all the while a search runs.
+
+Ray itself waits a minute for a server that is gone, says so in its own words, and takes the process down with it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from licap.console import tell
+from licap.errors import StoreError
+
+CONNECT_S = 8.0
+# A busy server may be late; one that has said nothing for this long is gone.
+PATIENCE_S = 8.0
+# A search whose server is gone may be unable to end in good order; then its process ends as it is. The record is whole.
+END_S = 10.0
+# A cluster lets a driver in within seconds; one that is not reached by all its ports, or listens elsewhere, never does.
+JOIN_S, JOIN_END_S = 12.0, 45.0
+_PROBE_S, _PAUSE_S = 3.0, 1.0
+# The opening of HTTP/2, on which gRPC runs, with an empty settings frame; the server answers with one of its own.
+# Source: RFC 9113, sections 3.4 and 6.5.
+_SETTINGS, _TLS_ALERT = b"\x04", b"\x15"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
+
+
+def complaint(address: str, patience: float) -> str:
+    """What keeps a server of Ray at `host:port` from being used; empty where it answers.
+
+    patience: seconds. With TLS a server answers an opening without it by an alert, or hangs up.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=patience) as connection:
+            connection.settimeout(patience)
+            connection.sendall(_PREFACE)
+            answer = connection.recv(16)
+    except TimeoutError:
+        return f"no answer within {patience:.0f} s"
+    except ConnectionResetError:
+        return ""
+    except (OSError, OverflowError) as error:
+        return str(error)
+    other = bool(answer) and answer[3:4] != _SETTINGS and answer[:1] != _TLS_ALERT
+    return "what answers there is something else" if other else ""
+
+
+def check_reachable(address: str) -> None:
+    """Asks whether a server of Ray answers at `host:port`. Raises: StoreError naming the address."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise StoreError(f"--ray-address {address}: must have the form host:port, as in 127.0.0.1:6379.")
+    said = complaint(address, CONNECT_S)
+    if said:
+        raise StoreError(
+            f"--ray-address {address}: Ray does not answer there ({said}). Start it there, or leave the option out."
+        )
+
+
+@contextmanager
+def joining(address: str) -> Iterator[None]:
+    """While a cluster is joined, which knows no end of its own and no Ctrl-C: said when it takes long, then broken off.
+
+    Nothing has been written by then.
+    """
+    inside = threading.Event()
+
+    def wait() -> None:
+        if not inside.wait(JOIN_S):
+            tell(f"--ray-address {address}: Ray answers there, but has not let this search in for {JOIN_S:.0f} s")
+            if not inside.wait(JOIN_END_S - JOIN_S):
+                tell(
+                    f"error: --ray-address {address}: that cluster cannot be joined. Give the address that its nodes "
+                    "know it by, and check that all of Ray's ports can be reached from here."
+                )
+                os._exit(2)
+
+    threading.Thread(target=wait, daemon=True, name="ray-join").start()
+    try:
+        yield
+    finally:
+        inside.set()
+
+
+class Connection:
+    """Asks Ray's server again and again in a thread. Left with StoreError where it was lost meanwhile."""
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        """stop: asks the search to end in good order; called from the thread."""
+        self._stop = stop
+        self._left = threading.Event()
+        self._error = ""
+
+    def watch(self, address: str, *, own: bool) -> None:
+        """Begins. address: host:port of the server. own: whether it is the search's private instance."""
+        threading.Thread(target=self._watch, args=(address, own), daemon=True, name="ray-connection").start()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+        if self._error:
+            raise StoreError(self._error) from error
+
+    def _watch(self, address: str, own: bool) -> None:
+        failing: float | None = None
+        while not self._left.wait(_PAUSE_S):
+            said = complaint(address, _PROBE_S)
+            if not said:
+                failing = None
+            elif failing is None:
+                failing = time.monotonic()
+            elif time.monotonic() - failing >= PATIENCE_S:
+                self._give_up(address, said, own)
+                return
+
+    def _give_up(self, address: str, said: str, own: bool) -> None:
+        whose = f"the search's own Ray at {address}" if own else f"the Ray cluster at {address}"
+        self._error = (
+            f"{whose} has been lost ({said}). The record is whole: go on with --resume"
+            f"{'' if own else ' once it answers again, or without --ray-address'}."
+        )
+        tell(f"{whose} does not answer ({said}): the search ends")
+        self._stop()
+        if not self._left.wait(END_S):
+            tell(f"error: {self._error}")
+            os._exit(2)
