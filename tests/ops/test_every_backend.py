@@ -73,6 +73,15 @@ def gradients(out: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(out, inputs, weights.to(out))
 
 
+def assert_ones_come_out(backend: str, name: str, inputs: list[Tensor], graph: KnowledgeGraph) -> None:
+    """Weights of a node sum up to one: where all messages are ones, a one comes out of each node with edges."""
+    messages = 0 if name == "relation attention" else 2
+    inputs[messages] = torch.ones_like(inputs[messages])
+    out = PRIMITIVES[name].call(*inputs, graph=graph, backend=backend)
+    has_incoming = torch.from_numpy(graph.in_degree > 0).to(out)
+    torch.testing.assert_close(out, has_incoming[:, None, None].expand_as(out))
+
+
 @backends
 @pytest.mark.parametrize(("heads", "width"), [(1, 1), (3, 1), (1, 4), (2, 3)])
 def test_it_is_the_formula(backend: str, primitive: Primitive, graph: KnowledgeGraph, heads: int, width: int) -> None:
@@ -109,17 +118,12 @@ def test_single_precision_agrees(backend: str, primitive: Primitive, heads: int,
 @settings(max_examples=30, deadline=None)
 @given(graph=knowledge_graphs(), heads=st.integers(1, 4))
 def test_equal_messages_come_out_unchanged(backend: str, name: str, graph: KnowledgeGraph, heads: int) -> None:
-    inputs = list(PRIMITIVES[name].inputs(graph, heads, 2))
-    messages = 0 if name == "relation attention" else 2
-    inputs[messages] = torch.ones_like(inputs[messages])
-    out = PRIMITIVES[name].call(*inputs, graph=graph, backend=backend)
-    has_incoming = torch.from_numpy(graph.in_degree > 0).double()
-    torch.testing.assert_close(out, has_incoming[:, None, None].expand_as(out))
+    assert_ones_come_out(backend, name, list(PRIMITIVES[name].inputs(graph, heads, 2)), graph)
 
 
 @backends
 @attentions
-def test_huge_logits_do_not_overflow(backend: str, name: str) -> None:
+def test_huge_logits_neither_overflow_nor_vanish(backend: str, name: str) -> None:
     graph = build(*SMALL)
     inputs = [each.detach() for each in PRIMITIVES[name].inputs(graph, 2, 3, torch.float32)]
     if name == "relation attention":
@@ -130,6 +134,7 @@ def test_huge_logits_do_not_overflow(backend: str, name: str) -> None:
     out = PRIMITIVES[name].call(*scaled, graph=graph, backend=backend)
     assert torch.isfinite(out).all()
     assert all(torch.isfinite(each).all() for each in gradients(out, scaled))
+    assert_ones_come_out(backend, name, list(scaled), graph)
 
 
 @backends
