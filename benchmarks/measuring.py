@@ -57,11 +57,12 @@ def yardstick(rivals: Sequence[str]) -> str:
 class Used:
     """What a run took of a process that does nothing else.
 
-    seconds: of the run. before: MB resident when it began. during: the largest MB while it ran. total: the largest MB
-    of the whole process, with what was there before.
+    seconds: of the run. processor: its seconds of processor time, all threads together. before: MB resident when it
+    began. during: the largest MB while it ran. total: the largest MB of the whole process, with what was there before.
     """
 
     seconds: float
+    processor: float
     before: float
     during: float
     total: float
@@ -107,9 +108,10 @@ def _measured(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any
     largest, before = memory_mb("VmHWM"), memory_mb("VmRSS")
     # Makes the kernel forget the peak so far.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    began = time.process_time()
     _, seconds = timed(run)
-    during = memory_mb("VmHWM")
-    return Used(seconds, before, during, max(largest, during))
+    processor, during = time.process_time() - began, memory_mb("VmHWM")
+    return Used(seconds, processor, before, during, max(largest, during))
 
 
 def memory_mb(field: str, process: int | str = "self") -> float:

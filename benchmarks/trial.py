@@ -8,7 +8,8 @@ stopping, in a process of its own: so its peak is its own. Backends take turns t
 kernels are loaded before the clock starts. Prints medians over the rounds.
 
 --slots compares a trial alone with two side by side, each with one thread, as a search with two slots on two cores
-runs them. The two begin together; the time of the slower one counts.
+runs them. The two begin together; the time of the slower one counts. Where other programs keep the cores busy, the
+ratio of processor times says what the two cost each other through caches and memory, and that of seconds says little.
 """
 
 from __future__ import annotations
@@ -50,11 +51,14 @@ def compare_backends(findings: Findings, options: argparse.Namespace) -> None:
         for backend in options.backends:
             used[backend].append(in_own_process(_trial, options, backend, options.threads))
     seconds = {backend: statistics.median(each.seconds for each in runs) for backend, runs in used.items()}
+    work = {backend: statistics.median(each.processor for each in runs) for backend, runs in used.items()}
     other = yardstick(options.backends)
     columns = [
         Column("backend", "backend"),
         Column("seconds", "s/trial", ".1f"),
         Column("faster", f"{other} / it", ".2f"),
+        Column("processor_s", "cpu, s", ".1f"),
+        Column("processor_faster", f"{other} / it", ".2f"),
         Column("before_mb", "before, MB", ",.0f"),
         Column("above_mb", "peak above, MB", ",.0f"),
         Column("total_mb", "in total, MB", ",.0f"),
@@ -67,6 +71,8 @@ def compare_backends(findings: Findings, options: argparse.Namespace) -> None:
             backend=backend,
             seconds=seconds[backend],
             faster=seconds[other] / seconds[backend],
+            processor_s=work[backend],
+            processor_faster=work[other] / work[backend],
             before_mb=max(each.before for each in runs),
             above_mb=max(each.above for each in runs),
             total_mb=totals[backend],
@@ -82,6 +88,7 @@ def compare_slots(findings: Findings, options: argparse.Namespace) -> None:
         Column("alone_s", "alone, s", ".1f"),
         Column("beside_s", "two beside each other, s", ".1f"),
         Column("ratio", "ratio", ".2f"),
+        Column("processor_ratio", "of processor time", ".2f"),
         Column("total_mb", "in total of each, MB", ",.0f"),
     ]
     table = findings.table("slots", columns)
@@ -93,7 +100,16 @@ def compare_slots(findings: Findings, options: argparse.Namespace) -> None:
         alone_s = statistics.median(each.seconds for each in alone)
         beside_s = statistics.median(max(each.seconds for each in pair) for pair in beside)
         total = max(each.total for pair in beside for each in pair)
-        table.add(backend=backend, alone_s=alone_s, beside_s=beside_s, ratio=beside_s / alone_s, total_mb=total)
+        work_alone = statistics.median(each.processor for each in alone)
+        work_beside = statistics.median(max(each.processor for each in pair) for pair in beside)
+        table.add(
+            backend=backend,
+            alone_s=alone_s,
+            beside_s=beside_s,
+            ratio=beside_s / alone_s,
+            processor_ratio=work_beside / work_alone,
+            total_mb=total,
+        )
         values = {"alone": alone_s, "two side by side": beside_s}
         findings.pictures.append(Bars(f"a trial of {backend}, one thread", "seconds", values))
 

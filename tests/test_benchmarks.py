@@ -67,6 +67,7 @@ def test_trial_tells_seconds_and_memory(repository: Path, tmp_path: Path) -> Non
 def test_trials_run_side_by_side(repository: Path, tmp_path: Path) -> None:
     (row,) = written([*TRIAL, "--slots"], repository, tmp_path)["tables"]["slots"]
     assert row["ratio"] == pytest.approx(row["beside_s"] / row["alone_s"])
+    assert row["processor_ratio"] > 0
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(repository: Path, tmp_path: Path) -> None:
