@@ -72,10 +72,12 @@ def run_python(*arguments: str, **environment: str) -> str:
 
 
 @outside
-@pytest.mark.slow
-def test_what_holds_for_every_backend_holds_in_the_interpreter() -> None:
+@pytest.mark.parametrize(
+    "which", ["triton and (gradients_are or single_precision)", pytest.param("triton", marks=pytest.mark.long)]
+)
+def test_what_holds_for_every_backend_holds_in_the_interpreter(which: str) -> None:
     files = [str(HERE / name) for name in ("test_every_backend.py", Path(__file__).name)]
-    run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "triton", *files, TRITON_INTERPRET="1")
+    run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which, *files, TRITON_INTERPRET="1")
 
 
 @outside
