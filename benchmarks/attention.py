@@ -36,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
-    parser.add_argument("--backends", nargs="+", default=[*cpu_backends(), UNFUSED], help="rivals")
+    rivals = [*cpu_backends(), UNFUSED]
+    parser.add_argument("--backends", nargs="+", default=rivals, choices=rivals)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--width", type=int, default=8, help="of a head")
     parser.add_argument("--threads", type=int, default=1)
@@ -81,7 +82,9 @@ def grow(findings: Findings, options: argparse.Namespace) -> None:
                 series = {}
                 for rival in options.backends:
                     points = table.numbers(key, by="value", primitive=name, varied=varied, rival=rival)
-                    series[rival] = [(float(value), number) for value, number in points.items()]
+                    # Without points where it was left out at every size.
+                    if points:
+                        series[rival] = [(float(value), number) for value, number in points.items()]
                 findings.pictures.append(Panel(name, varied, label, series))
 
 
@@ -107,7 +110,9 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
     seconds = in_turns(turns, WARM_UP + options.repeats)
     per_byte, moved = settled(seconds[STREAM, STREAM]), case.moved()
     found = {name: [settled(seconds[part, name]) for part in ("forward", "backward")] for name in rivals}
+    # What the turns hold is not to be resident while other processes measure.
     turns.clear()
+    other = yardstick(options.backends)
     for name, (forward, backward) in found.items():
         used = in_own_process(_once, case, name, options.threads)
         table.add(
@@ -116,7 +121,7 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
             forward_ms=1000 * forward,
             backward_ms=1000 * backward,
             total_ms=1000 * (forward + backward),
-            faster=sum(found[yardstick(rivals)]) / (forward + backward),
+            faster=sum(found[other]) / (forward + backward) if other in found else None,
             forward_roofline=per_byte * moved.forward.gathered / forward,
             backward_roofline=per_byte * moved.backward.gathered / backward,
             forward_roofline_once=per_byte * moved.forward.once / forward,

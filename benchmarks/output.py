@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Value = str | int | float | None
 _COLUMNS = 3
+# Below the bars of one panel, side by side.
+_LETTERS = 44
 # Besides blue and vermillion, of the same palette; lines differ in their marks too.
 _COLORS, _SHAPES = (BLUE, VERMILLION, "#009E73", "#CC79A7", INK), "os^Dv"
 
@@ -182,7 +184,10 @@ def _draw(axes: Axes, picture: Panel | Bars) -> None:
     if isinstance(picture, Bars):
         bars = axes.bar(range(len(picture.values)), list(picture.values.values()), color=BLUE, width=0.6)
         axes.bar_label(bars, fmt=_three_digits, size=8, color=GREY, padding=2)
-        axes.set_xticks(range(len(picture.values)), [plain(name) for name in picture.values], size=8)
+        # Long names, or many, would run into each other.
+        slanted = sum(map(len, picture.values)) > _LETTERS
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        axes.set_xticks(range(len(picture.values)), [plain(name) for name in picture.values], size=8, **turned)
         axes.set_ylabel(plain(picture.unit), color=GREY)
         axes.margins(y=0.12)
         return
