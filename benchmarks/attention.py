@@ -23,7 +23,8 @@ import torch
 from benchmarks import graphs, output, reference, roofline
 from benchmarks.measuring import WARM_UP, free_mb, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import Bars, Column, Findings, Panel, Table
-from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, cpu_backends, load_libraries
+from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, load_libraries
+from licap.ops import available_backends
 
 STREAM = "stream"
 EDGES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
-    rivals = [*cpu_backends(), UNFUSED]
+    rivals = [*available_backends(), UNFUSED]
     parser.add_argument("--backends", nargs="+", default=rivals, choices=rivals)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--width", type=int, default=8, help="of a head")

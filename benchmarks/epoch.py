@@ -20,8 +20,9 @@ from itertools import islice
 from benchmarks import graphs, output
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import Bars, Column, Findings
-from benchmarks.primitives import cpu_backends, load_libraries
+from benchmarks.primitives import load_libraries
 from licap.config import TrialConfig, config_from
+from licap.ops import available_backends
 from licap.trial import Trial
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat"])
-    parser.add_argument("--backends", nargs="+", default=cpu_backends(), choices=cpu_backends())
+    parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
     parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each stage")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks import reference, roofline
 from benchmarks.measuring import timed
 from licap.graph import KnowledgeGraph
-from licap.ops import BACKENDS, available_backends
+from licap.ops import BACKENDS
 
 UNFUSED = "unfused"
 SLOPE = 0.01
@@ -106,13 +106,6 @@ class Passes:
         out = self._forward()
         grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
         return [out.detach(), *torch.autograd.grad(out, self._inputs, grad)]
-
-
-def cpu_backends() -> tuple[str, ...]:
-    """Backends that are installed and run on the CPU."""
-    return tuple(
-        name for name in available_backends() if not BACKENDS[name].device_types or "cpu" in BACKENDS[name].device_types
-    )
 
 
 def load_libraries(rival: str, primitive: str) -> None:

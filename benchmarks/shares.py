@@ -22,9 +22,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from benchmarks import graphs, output
 from benchmarks.measuring import WARM_UP
 from benchmarks.output import Bars, Column, Findings
-from benchmarks.primitives import cpu_backends
 from licap import downstream
 from licap.config import config_from
+from licap.ops import available_backends
 from licap.pretrain import Contrast
 from licap.signals import Signals
 from licap.training import Learner
@@ -47,7 +47,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shares", description=__doc__)
     graphs.add_options(parser)
-    parser.add_argument("--backend", default="numba", choices=cpu_backends())
+    parser.add_argument("--backend", default="numba", choices=available_backends())
     parser.add_argument("--epochs", type=int, default=20, help="of each stage")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     output.add_options(parser)

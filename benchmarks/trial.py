@@ -22,8 +22,9 @@ from collections.abc import Callable
 from benchmarks import graphs, output
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import Bars, Column, Findings
-from benchmarks.primitives import cpu_backends, load_libraries
+from benchmarks.primitives import load_libraries
 from licap.config import config_from
+from licap.ops import available_backends
 from licap.trial import Trial
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__)
     graphs.add_options(parser)
-    parser.add_argument("--backends", nargs="+", default=cpu_backends(), choices=cpu_backends())
+    parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3, help="trials of each backend")
     parser.add_argument("--pretrain-epochs", type=int, default=60)
