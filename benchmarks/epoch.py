@@ -1,6 +1,6 @@
 """What does an epoch of each stage cost, and how do the attention backends compare?
 
-    python -m benchmarks.epoch [--data FOLDER] [--features struct] [--epochs 10] [--threads 1]
+    python -m benchmarks.epoch [--data FOLDER] [--features struct] [--model geni] [--epochs 10] [--threads 1]
     python -m benchmarks.epoch --peak [--data FOLDER | --edges 10000000 --nodes 1000000] [--backends numba]
 
 Backends take turns epoch by epoch on the same data, so that a busy machine slows all alike. Prints medians and ratios.
@@ -30,7 +30,8 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=__doc__)
     graphs.add_options(parser)
-    parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat"])
+    parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat", "both"])
+    parser.add_argument("--model", default="geni", help="the downstream model")
     parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
     parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each stage")
     parser.add_argument("--threads", type=int, default=1)
@@ -110,6 +111,7 @@ def _config(options: argparse.Namespace, epochs: int) -> TrialConfig:
         {
             "data.features": options.features,
             "runtime.threads": options.threads,
+            "downstream.model": options.model,
             "pretrain.max_epochs": epochs,
             "pretrain.patience": epochs,
             "pretrain.probe_every": 10 * epochs,

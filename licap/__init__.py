@@ -5,6 +5,7 @@ Names are resolved on first use, so that `import licap.config` stays free of tor
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KnowledgeGraph", "Report", "Trial", "TrialConfig", "relation_attention"]
 __version__ = "0.1.0"
+
+# After each operation torch's OpenMP threads wait by spinning, for milliseconds, on cores that the threads of compiled
+# kernels or of other trials could use. Read when torch is loaded; what the user has chosen stays.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 _HOMES = {
     "KnowledgeGraph": "licap.graph",
