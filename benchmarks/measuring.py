@@ -6,6 +6,7 @@ belongs to a process, so what is asked for its memory runs in one of its own, wh
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,8 @@ def _measured(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any
     except BaseException:
         _together.abort()
         raise
+    # What has been freed and is kept for later would hide as much of the run.
+    ctypes.CDLL(None).malloc_trim(0)
     _together.wait()
     largest, before = memory_mb("VmHWM"), memory_mb("VmRSS")
     # Makes the kernel forget the peak so far.

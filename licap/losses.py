@@ -9,9 +9,13 @@ Functions of tensors only: no epochs, optimisers or graphs. Source: LICAP (arXiv
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+# Numbers in a block of logits: few enough for a cache, many enough for fast products.
+_BLOCK = 2**18
 # The norm up to which torch.nn.functional.cosine_similarity, too, does not divide by it.
 _SMALLEST_NORM = 1e-8
 
@@ -31,13 +35,53 @@ def top_bin_loss(h: Tensor, top: Tensor, nontop: Tensor, *, temperature: float) 
 
     Mean over top nodes i of -log(e^{cos(h_i, c)/τ} / (e^{cos(h_i, c)/τ} + Σ_j e^{cos(h_i, h_j)/τ})).
 
-    h: [N, D]. top: [T], nontop: [J] node ids. Returns: scalar.
+    Computed in blocks of rows, so that memory grows with T + J and not with T · J; gradients come with it.
+
+    h: [N, D]. top: [T], nontop: [J] node ids. Returns: scalar, differentiable once.
     """
-    anchors = _unit(h[top])
-    positive = anchors @ _unit(h[top].mean(dim=0, keepdim=True)).T
-    negative = anchors @ _unit(h[nontop]).T
-    logits = torch.cat([positive, negative], dim=1) / temperature
-    return (torch.logsumexp(logits, dim=1) - logits[:, 0]).mean()
+    of_top = h[top]
+    centre = _unit(of_top.mean(dim=0, keepdim=True))
+    loss: Tensor = _TopBinLoss.apply(_unit(of_top), centre, _unit(h[nontop]), temperature)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _TopBinLoss(torch.autograd.Function):
+    """L1 of unit vectors a_i [T, D] to their centre [1, D] and the others [J, D].
+
+    With l_ij = a_i·o_j / τ, the logarithm z_i of the whole sum, and p_ij = e^{l_ij - z_i}, whose row sums are w_i:
+    τT · ∂/∂a_i = Σ_j p_ij o_j - w_i c, τT · ∂/∂o_j = Σ_i p_ij a_i, τT · ∂/∂c = -Σ_i w_i a_i.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, centre: Tensor, others: Tensor, temperature: float) -> Tensor:
+        differentiable = any(ctx.needs_input_grad)
+        near = (anchors @ centre.T) / temperature
+        loss, d_anchors, d_others = near.new_zeros(()), torch.empty_like(anchors), torch.zeros_like(others)
+        far = near.new_empty(near.shape)
+        step = max(1, _BLOCK // max(1, len(others)))
+        for first in range(0, len(anchors), step):
+            block = slice(first, first + step)
+            logits = (anchors[block] / temperature) @ others.T
+            highest = torch.maximum(logits.amax(1, keepdim=True), near[block])
+            powers = logits.sub_(highest).exp_()
+            sums = powers.sum(1, keepdim=True)
+            whole = sums + (near[block] - highest).exp_()
+            loss += (whole.log() + highest - near[block]).sum()
+            if differentiable:
+                far[block] = sums / whole
+                d_anchors[block] = (powers @ others) / whole
+                d_others.addmm_(powers.T, anchors[block] / whole)
+        if differentiable:
+            d_centre = -(far.T @ anchors)
+            d_anchors -= far * centre
+            ctx.scale = 1 / (temperature * len(anchors))
+            ctx.save_for_backward(d_anchors, d_centre, d_others)
+        return loss / len(anchors)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(each * (grad * ctx.scale) for each in ctx.saved_tensors), None)
 
 
 def finer_bin_loss(

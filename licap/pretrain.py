@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -64,11 +65,19 @@ class Contrast:
 
     def losses(self, embeddings: Tensor) -> Losses:
         """The losses of embeddings [N, D]: total = η1 · L1 + η2 · L2."""
-        l1 = top_bin_loss(embeddings, self.top, self.nontop, temperature=self.temperature)
-        l2 = finer_bin_loss(
-            embeddings, self.top, self.column_of_top, self.closeness_of_top, temperature=self.temperature
-        )
+        members, top, nontop = self._members
+        # Looked up once: each look-up has a gradient of the size of all embeddings.
+        h = embeddings.index_select(0, members)
+        l1 = top_bin_loss(h, top, nontop, temperature=self.temperature)
+        l2 = finer_bin_loss(h, top, self.column_of_top, self.closeness_of_top, temperature=self.temperature)
         return Losses(l1, l2, self.eta1 * l1 + self.eta2 * l2)
+
+    @cached_property
+    def _members(self) -> tuple[Tensor, Tensor, Tensor]:
+        """[T + J] all nodes that are contrasted, and the places of top and drawn nodes among them."""
+        members = torch.cat([self.top, self.nontop])
+        places = torch.arange(len(members), device=members.device)
+        return members, places[: len(self.top)], places[len(self.top) :]
 
 
 @dataclass(frozen=True)

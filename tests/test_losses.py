@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from licap import losses
 from licap.losses import bin_centroids, finer_bin_loss, top_bin_loss
 
 
@@ -70,6 +71,21 @@ def test_losses_equal_the_plain_double_loop(seed: int, top: int, nontop: int, bi
     l1, l2 = scene.losses(scene.h, temperature)
     assert float(l1) == pytest.approx(plain_l1(scene, temperature), rel=1e-9, abs=1e-12)
     assert float(l2) == pytest.approx(plain_l2(scene, temperature), rel=1e-9, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), block=st.integers(1, 60), nontop=st.integers(1, 9))
+def test_blocks_of_any_size_give_the_same_loss_and_its_gradient(seed: int, block: int, nontop: int) -> None:
+    scene = Scene(seed, nontop=nontop)
+    h = scene.h.clone().requires_grad_()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "_BLOCK", block)
+        loss = top_bin_loss(h, scene.top, scene.nontop, temperature=0.3)
+        assert float(loss.detach()) == pytest.approx(plain_l1(scene, 0.3), rel=1e-9, abs=1e-12)
+        assert torch.autograd.gradcheck(lambda h: top_bin_loss(h, scene.top, scene.nontop, temperature=0.3), h)
+        (grad,) = torch.autograd.grad(3 * loss, h)
+    whole = top_bin_loss(h, scene.top, scene.nontop, temperature=0.3)
+    assert torch.allclose(grad, 3 * torch.autograd.grad(whole, h)[0], rtol=1e-12, atol=1e-14)
 
 
 @settings(deadline=None, max_examples=30)
