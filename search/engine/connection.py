@@ -17,8 +17,8 @@ from licap.console import tell
 from licap.errors import StoreError
 
 CONNECT_S = 8.0
-# A busy server may be late; one that has said nothing for this long is gone.
-PATIENCE_S = 8.0
+# When a silent server is named, for it may be busy or come back, and when the search ends, before Ray breaks it off.
+NAMED_S, PATIENCE_S = 8.0, 40.0
 # A search whose server is gone may be unable to end in good order; then its process ends as it is. The record is whole.
 END_S = 10.0
 # A cluster lets a driver in within seconds; one that is not reached by all its ports, or listens elsewhere, never does.
@@ -112,24 +112,28 @@ class Connection:
             raise StoreError(self._error) from error
 
     def _watch(self, address: str, own: bool) -> None:
-        failing: float | None = None
+        whose = f"the search's own Ray at {address}" if own else f"the Ray cluster at {address}"
+        silent_since: float | None = None
+        named = False
         while not self._left.wait(_PAUSE_S):
             said = complaint(address, _PROBE_S)
             if not said:
-                failing = None
-            elif failing is None:
-                failing = time.monotonic()
-            elif time.monotonic() - failing >= PATIENCE_S:
-                self._give_up(address, said, own)
+                if named:
+                    tell(f"{whose} answers again")
+                silent_since, named = None, False
+                continue
+            silent_since = time.monotonic() if silent_since is None else silent_since
+            silent_s = time.monotonic() - silent_since
+            if silent_s >= PATIENCE_S:
+                self._give_up(f"{whose} has been lost ({said})", own)
                 return
+            if silent_s >= NAMED_S and not named:
+                named = True
+                tell(f"{whose} does not answer ({said}): the search ends if that lasts for {PATIENCE_S:.0f} s")
 
-    def _give_up(self, address: str, said: str, own: bool) -> None:
-        whose = f"the search's own Ray at {address}" if own else f"the Ray cluster at {address}"
-        self._error = (
-            f"{whose} has been lost ({said}). The record is whole: go on with --resume"
-            f"{'' if own else ' once it answers again, or without --ray-address'}."
-        )
-        tell(f"{whose} does not answer ({said}): the search ends")
+    def _give_up(self, what: str, own: bool) -> None:
+        elsewhere = "" if own else " once it answers again, or without --ray-address"
+        self._error = f"{what}. The record is whole: go on with --resume{elsewhere}."
         self._stop()
         if not self._left.wait(END_S):
             tell(f"error: {self._error}")

@@ -66,7 +66,7 @@ def test_a_server_that_answers_may_be_joined(listening: socket.socket) -> None:
 
 def answer(server: socket.socket, times: int) -> None:
     for _ in range(times):
-        with server.accept()[0] as each:
+        with contextlib.suppress(OSError), server.accept()[0] as each:
             each.sendall(SETTINGS)
             each.recv(100)
 
@@ -74,7 +74,7 @@ def answer(server: socket.socket, times: int) -> None:
 def test_a_server_that_falls_silent_ends_the_search_and_is_named(
     listening: socket.socket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, seconds in {"PATIENCE_S": 0.4, "_PROBE_S": 0.2, "_PAUSE_S": 0.05}.items():
+    for name, seconds in {"NAMED_S": 0.3, "PATIENCE_S": 1.5, "_PROBE_S": 0.2, "_PAUSE_S": 0.05}.items():
         monkeypatch.setattr(connection, name, seconds)
     stopped = threading.Event()
     thread = threading.Thread(target=answer, args=(listening, 3))
@@ -85,6 +85,25 @@ def test_a_server_that_falls_silent_ends_the_search_and_is_named(
         assert not stopped.is_set()
         assert stopped.wait(20)
     assert f"the Ray cluster at {address_of(listening)} does not answer" in capsys.readouterr().err
+
+
+def test_a_server_that_comes_back_is_waited_for(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in {"NAMED_S": 0.3, "PATIENCE_S": 60.0, "_PROBE_S": 0.2, "_PAUSE_S": 0.05}.items():
+        monkeypatch.setattr(connection, name, seconds)
+    said = ""
+    with Connection(lambda: pytest.fail("it came back")) as watched:
+        watched.watch(address_of(listening), own=True)
+        while "does not answer" not in said:
+            time.sleep(0.05)
+            said += capsys.readouterr().err
+        # Who was not answered hung up meanwhile.
+        thread = threading.Thread(target=answer, args=(listening, 100), daemon=True)
+        thread.start()
+        while "answers again" not in said:
+            time.sleep(0.05)
+            said += capsys.readouterr().err
 
 
 def test_a_search_that_ends_first_is_not_disturbed(listening: socket.socket) -> None:
