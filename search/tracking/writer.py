@@ -88,11 +88,12 @@ class Writer(Generic[T]):
     def close(self, stall_s: float) -> bool:
         """Writes what is left and ends the thread.
 
-        Waits until nothing has been written for `stall_s`, and five times as long at most.
+        Waits until nothing has been written for `stall_s`, and thirty times as long at most: a study whose runs are all
+        written anew takes its time.
         Returns: whether the thread came to its end.
         """
         self._queue.put(None)
-        deadline = time.monotonic() + 5 * stall_s
+        deadline = time.monotonic() + 30 * stall_s
         before = -1
         while self._thread.is_alive() and before != self._done and time.monotonic() < deadline:
             before = self._done
