@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+import torch
 from ray import tune
 
 from licap.checkpoint import load_checkpoint, save_checkpoint
@@ -41,6 +42,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._own: tuple[DataConfig, Dataset] | None = None
         self._warnings: list[str] = []
         self._store = None if cache is None else EmbeddingCache(cache.folder, cache.max_bytes, self._warnings.append)
+        # torch loads a second's worth of modules with its first optimiser: no trial's time is to count that.
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -59,7 +62,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._trial: FoldedTrial | None = None
         self._budget = 0
         self._pretraining = ""
-        self._saved = time.monotonic()
+        self._taken_up = self._saved = time.monotonic()
         self._deadline = Deadline.after(assignment.time_left_s)
 
     def _advance(self) -> StepResult:
@@ -86,7 +89,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
     ) -> StepResult:
         warnings = tuple(self._warnings)
         self._warnings.clear()
-        return StepResult(tuple(reports), finished, failure, notes, warnings, self._pretraining)
+        ran_s = time.monotonic() - self._taken_up
+        return StepResult(tuple(reports), finished, failure, notes, warnings, self._pretraining, ran_s)
 
     def _begun(self) -> FoldedTrial:
         """The trial at its start, or where its checkpoint was taken."""

@@ -30,10 +30,15 @@ from search.tracking import State
 
 @dataclass
 class _Running:
-    """A trial that has been proposed and has not ended."""
+    """A trial that has been proposed and has not ended.
+
+    started: when it would have, had it run at one stretch. ran_before: seconds of its earlier stretches.
+    """
 
     values: Mapping[str, Scalar]
     started: float
+    ran_before: float = 0.0
+    heard: bool = False
     budget: int = 0
     value: float | None = None
     notes: tuple[str, ...] = ()
@@ -121,7 +126,7 @@ class Conductor:
         self._study.append(Restarted(trial=number, reason=cut.reason))
         trial = self._study.trial(number)
         ran = (trial.seconds or 0.0) + cut.ran_s
-        running = _Running(trial.values, self._clock() - ran, stop_due=cut.stop_due)
+        running = _Running(trial.values, self._clock() - ran, ran, stop_due=cut.stop_due)
         if trial.reports:
             last = trial.reports[-1]
             running.budget, running.value = last.budget, last.metrics[self._metric_key]
@@ -182,6 +187,9 @@ class Conductor:
         if number not in self._running:
             return True
         running = self._running[number]
+        if not running.heard and result.ran_s is not None:
+            # A worker may have had to start first, which is no part of the trial.
+            running.heard, running.started = True, self._clock() - running.ran_before - result.ran_s
         running.notes = result.notes or running.notes
         running.pretraining = result.pretraining or running.pretraining
         for warning in result.warnings:

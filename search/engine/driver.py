@@ -76,6 +76,7 @@ def run_search(
     watch = watch_for(space)
     # Left last, after Ray: that may hang too when its server is gone.
     with stop_signals(interruption.ask), Connection(interruption.ask) as connection, ExitStack() as stack:
+        progress("starting Ray" if ray_address is None else f"joining {ray_address}")
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
         # Ray takes termination signals for itself when it starts: they are taken back.
         with session_of_ray as session, stop_signals(interruption.ask):

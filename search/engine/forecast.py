@@ -111,7 +111,10 @@ def _told(space: SearchSpace, pace: Pace, slots: int, *, clustered: bool) -> Ite
     missing = missing or ("an epoch of stage 2" if pace.downstream is None else "")
     if pace.setup is None or missing:
         there = missing or "the first epoch"
-        yield f"Time is not estimated: {there} was not over within {_MEASURING_SECONDS:g} s ({measured})."
+        yield (
+            f"Time is not estimated: {there} was not over within {_MEASURING_SECONDS:g} s ({measured}). Kernels compile "
+            "at their first use, which counts too: a second dry run may know more."
+        )
         return
     at_once = max(1, min(slots, cost.trials))
     stage1, stage2 = pace.pretrain or 0.0, pace.downstream or 0.0

@@ -69,6 +69,7 @@ class StepResult:
     reports: in order, one per epoch. finished: the trial has no more reports. failure: set where it ended badly.
     notes: flags that belong into table and tags, such as a constant prediction. warnings: what people should know now.
     pretraining: `trained` or `cached`, where it comes from; empty where the trial has none, or has not begun.
+    ran_s: seconds since the worker took the trial up, its own start not counted; None where nobody measured.
     """
 
     reports: tuple[Report, ...]
@@ -77,3 +78,4 @@ class StepResult:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pretraining: str = ""
+    ran_s: float | None = None

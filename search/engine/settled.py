@@ -41,7 +41,8 @@ def settled(
         return None
     # With fewer trials asked for than there are, some may go on later.
     amiss = _amiss(study, space, root, tracking) if all(trial.state in FINAL for trial in trials) else []
-    progress(f"study {name}: all {len(trials)} trials are there already; nothing is left to do")
+    asked = f" ({space.trials} were asked for)" if len(trials) > space.trials else ""
+    progress(f"study {name}: all {len(trials)} trials are there already{asked}; nothing is left to do")
     if not amiss:
         return SearchOutcome(name, trials, uri, None, ())
     more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""

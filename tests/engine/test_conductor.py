@@ -281,6 +281,20 @@ def test_a_trial_whose_process_died_goes_on_under_its_number_a_few_times(desks: 
     assert kinds(desk.study.events).count("Reported") == 2
 
 
+def test_the_start_of_a_worker_is_no_part_of_a_trials_time(desks: Desks) -> None:
+    desk = desks("trial_timeout=60s")
+    assert desk.next().time_left_s == 60
+    desk.now[0] += 30
+    desk.conductor.receive(0, StepResult((report(1, 0.5, desk.space),), finished=False, ran_s=5))
+    desk.now[0] += 10
+    desk.conductor.crashed(0, "")
+    again = desk.next()
+    assert again.number == 0 and again.time_left_s == 45
+    desk.now[0] += 30
+    desk.conductor.receive(0, StepResult((report(2, 0.5, desk.space),), finished=True, ran_s=2))
+    assert desk.study.trial(0).seconds == 17
+
+
 def test_a_fault_of_the_program_is_not_tried_again(desks: Desks) -> None:
     desk = desks()
     desk.next()
