@@ -112,8 +112,8 @@ def _told(space: SearchSpace, pace: Pace, slots: int, *, clustered: bool) -> Ite
     if pace.setup is None or missing:
         there = missing or "the first epoch"
         yield (
-            f"Time is not estimated: {there} was not over within {_MEASURING_SECONDS:g} s ({measured}). Kernels compile "
-            "at their first use, which counts too: a second dry run may know more."
+            f"Time is not estimated: {there} was not over within {_MEASURING_SECONDS:g} s ({measured}). Kernels "
+            "compile at their first use, which counts too: a second dry run may know more."
         )
         return
     at_once = max(1, min(slots, cost.trials))
