@@ -160,7 +160,7 @@ def measure_axis(axes: Axes, values: Sequence[float], always: Sequence[float]) -
     outside = sum(not low <= value <= high for value in values)
     if outside:
         text = f"{outside} value{'' if outside == 1 else 's'} outside the picture"
-        axes.text(0.995, 0.01, text, ha="right", va="bottom", size=8, color=GREY, transform=axes.transAxes)
+        axes.text(0.995, 0.05, text, ha="right", va="bottom", size=8, color=GREY, transform=axes.transAxes)
 
 
 def axis_words(metric: Metric) -> str:
