@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from benchmarks import graphs, output, reference, roofline
+from benchmarks.command import positive, run
 from benchmarks.measuring import WARM_UP, free_mb, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import Bars, Column, Findings, Panel, Table
 from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, load_libraries
@@ -39,12 +40,12 @@ def main() -> None:
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
     rivals = [*available_backends(), UNFUSED]
     parser.add_argument("--backends", nargs="+", default=rivals, choices=rivals)
-    parser.add_argument("--heads", type=int, default=8)
-    parser.add_argument("--width", type=int, default=8, help="of a head")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=10, help="measured turns of each rival")
+    parser.add_argument("--heads", type=positive, default=8)
+    parser.add_argument("--width", type=positive, default=8, help="of a head")
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=10, help="measured turns of each rival")
     parser.add_argument("--growth", action="store_true", help="vary edges, heads and width, one at a time")
-    parser.add_argument("--most-edges", type=int, default=EDGES[-1], help="where --growth ends")
+    parser.add_argument("--most-edges", type=positive, default=EDGES[-1], help="where --growth ends")
     output.add_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -171,4 +172,4 @@ def _columns(rivals: Sequence[str]) -> list[Column]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

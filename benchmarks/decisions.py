@@ -23,6 +23,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from benchmarks.command import positive, run
 from licap.fields import Scalar
 from search.space import SearchSpace
 from search.strategy import Proposer, TrialReport, build_pruner
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decisions", description=__doc__)
     parser.add_argument("--space", type=Path, default=Path("spaces/default.yaml"))
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "gp", "cmaes", "random"))
-    parser.add_argument("--history", type=int, nargs="+", default=[300, 1_000, 10_000])
+    parser.add_argument("--history", type=positive, nargs="+", default=[300, 1_000, 10_000])
     options = parser.parse_args()
     warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
     space = SearchSpace.load(options.space, overrides=[f"sampler.name={options.sampler}"])
@@ -129,4 +130,4 @@ def timed(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks import graphs, output
+from benchmarks.command import positive, run
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import Bars, Column, Findings
 from benchmarks.primitives import load_libraries
@@ -34,8 +35,8 @@ def main() -> None:
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--model", default="geni", help="the downstream model")
     parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
-    parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each stage")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each stage")
+    parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")
     output.add_options(parser)
     options = parser.parse_args()
@@ -128,4 +129,4 @@ def _config(options: argparse.Namespace, epochs: int) -> TrialConfig:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -23,6 +23,7 @@ from typing import cast
 
 import numpy as np
 
+from benchmarks.command import positive, run
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import ASHA, Decision, NoPruner, Proposer, Pruner, TrialReport
@@ -48,8 +49,8 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.failures", description=__doc__)
     parser.add_argument("--sampler", action="append", default=[], choices=("tpe", "gp", "cmaes"), help="default: tpe")
-    parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--seeds", type=positive, default=30)
+    parser.add_argument("--trials", type=positive, default=60)
     options = parser.parse_args()
     head = ("sampler", "optimum", "pruner", "failures", "failing", "of them late", "distance of the best")
     sys.stdout.write(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}\n")
@@ -130,4 +131,4 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.command import positive
 from licap.config import DataConfig, SyntheticConfig, config_from
 from licap.datasets import Dataset, load_dataset, load_raw
 from licap.datasets.registry import completed
@@ -24,8 +25,8 @@ _WIDTH = 64
 def add_options(parser: argparse.ArgumentParser) -> None:
     """`--data`, `--edges` and `--nodes`."""
     parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
-    parser.add_argument("--edges", type=int, help="edges of a random graph instead, with a power law of degrees")
-    parser.add_argument("--nodes", type=int, help="its nodes; default: a tenth of the edges")
+    parser.add_argument("--edges", type=positive, help="edges of a random graph instead, with a power law of degrees")
+    parser.add_argument("--nodes", type=positive, help="its nodes; default: a tenth of the edges")
 
 
 def data_config(options: argparse.Namespace, features: str = "struct") -> DataConfig:

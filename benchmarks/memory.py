@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import output
+from benchmarks.command import positive, run
 from benchmarks.measuring import in_own_process
 from benchmarks.output import Bars, Column, Findings
 from licap.config import TrialConfig, config_from
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
     parser.add_argument("--features", default="both", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--input", default="features+embeddings", help="downstream.input of models that see inputs")
-    parser.add_argument("--epochs", type=int, default=3, help="of each stage")
+    parser.add_argument("--epochs", type=positive, default=3, help="of each stage")
     output.add_options(parser)
     options = parser.parse_args()
     findings = Findings("memory", options)
@@ -68,4 +69,4 @@ def _trial(config: TrialConfig) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import output
+from benchmarks.command import positive, run
 from benchmarks.measuring import WARM_UP, in_turns, settled, timed
 from benchmarks.output import Bars, Column, Findings
 from benchmarks.unfused import UnfusedGENI, UnfusedRGTN
@@ -34,8 +35,8 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
     parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
-    parser.add_argument("--epochs", type=int, default=10, help="measured epochs of each")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each")
+    parser.add_argument("--threads", type=positive, default=2)
     output.add_options(parser)
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -106,4 +107,4 @@ def check_equal(model: DownstreamModel, unfused: DownstreamModel, channels: list
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks import output
+from benchmarks.command import positive, run
 from benchmarks.measuring import memory_mb
 from benchmarks.output import Bars, Column, Findings
 from search.study import Ended, Study
@@ -38,8 +39,8 @@ report_every: 1
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--trials", type=positive, default=100)
+    parser.add_argument("--slots", type=positive, default=2)
     parser.add_argument("--pruner", default="none")
     output.add_options(parser)
     options = parser.parse_args()
@@ -95,4 +96,4 @@ def _resident(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -20,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import graphs, output
+from benchmarks.command import positive, run
 from benchmarks.measuring import WARM_UP
 from benchmarks.output import Bars, Column, Findings
 from licap import downstream
@@ -48,8 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shares", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--backend", default="numba", choices=available_backends())
-    parser.add_argument("--epochs", type=int, default=20, help="of each stage")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--epochs", type=positive, default=20, help="of each stage")
+    parser.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
     output.add_options(parser)
     options = parser.parse_args()
     findings = Findings("shares", options)
@@ -170,4 +171,4 @@ def _recorded(function: Any, scope: str) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

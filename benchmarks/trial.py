@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
+from benchmarks.command import positive, run
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import Bars, Column, Findings
 from benchmarks.primitives import load_libraries
@@ -33,10 +34,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3, help="trials of each backend")
-    parser.add_argument("--pretrain-epochs", type=int, default=60)
-    parser.add_argument("--downstream-epochs", type=int, default=200)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--rounds", type=positive, default=3, help="trials of each backend")
+    parser.add_argument("--pretrain-epochs", type=positive, default=60)
+    parser.add_argument("--downstream-epochs", type=positive, default=200)
     parser.add_argument("--slots", action="store_true", help="compare one trial alone with two side by side")
     output.add_options(parser)
     options = parser.parse_args()
@@ -133,4 +134,4 @@ def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

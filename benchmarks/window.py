@@ -17,6 +17,7 @@ from typing import cast
 
 import numpy as np
 
+from benchmarks.command import positive, run
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import Proposer, memory
@@ -29,9 +30,9 @@ PENALTY = {"a": 0.0, "b": 0.1, "c": 0.2}
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.window", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--trials", type=int, default=600)
-    parser.add_argument("--last", type=int, nargs="+", default=[150, memory.LAST])
+    parser.add_argument("--seeds", type=positive, default=16)
+    parser.add_argument("--trials", type=positive, default=600)
+    parser.add_argument("--last", type=positive, nargs="+", default=[150, memory.LAST])
     options = parser.parse_args()
     looks = [math.ceil(options.trials * part / 3) for part in (1, 2, 3)]
     sys.stdout.write(f"| window | {' | '.join(f'{look} trials' for look in looks)} |\n|{' --- |' * 4}\n")
@@ -65,4 +66,4 @@ def loss(point: Mapping[str, Scalar], optimum: np.ndarray, weights: np.ndarray) 
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -62,7 +62,7 @@ class _TopBinLoss(torch.autograd.Function):
         for first in range(0, len(anchors), step):
             block = slice(first, first + step)
             logits = (anchors[block] / temperature) @ others.T
-            highest = torch.maximum(logits.amax(1, keepdim=True), near[block])
+            highest = torch.maximum(logits.amax(1, keepdim=True), near[block]) if len(others) else near[block]
             powers = logits.sub_(highest).exp_()
             sums = powers.sum(1, keepdim=True)
             whole = sums + (near[block] - highest).exp_()

@@ -45,6 +45,19 @@ def test_attention_compares_rivals_and_tells_their_share_of_the_roofline(reposit
         assert 0 < row["forward_roofline_once"] < row["forward_roofline"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["attention", "--repeats", "0"], "--repeats: 0 is no whole number above 0"),
+        (["attention", "--data", "/nowhere"], "error: /nowhere: no such folder"),
+        (["epoch", *TINY, "--model", "nope"], "error: downstream.model: must be one of"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(words: list[str], said: str, repository: Path) -> None:
+    done = run(words, repository)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
 def test_epoch_tells_both_stages(repository: Path, tmp_path: Path) -> None:
     rows = written(["epoch", *TINY, "--epochs", "1"], repository, tmp_path)["tables"]["epochs"]
     assert [(row["stage"], row["backend"], row["faster"]) for row in rows] == [

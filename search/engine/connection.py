@@ -6,6 +6,7 @@ Ray itself waits a minute for a server that is gone, says so in its own words, a
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -35,9 +36,8 @@ def complaint(address: str, patience: float) -> str:
 
     patience: seconds. With TLS a server answers an opening without it by an alert, or hangs up.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=patience) as connection:
+        with socket.create_connection(_place(address), timeout=patience) as connection:
             connection.settimeout(patience)
             connection.sendall(_PREFACE)
             answer = connection.recv(16)
@@ -45,16 +45,23 @@ def complaint(address: str, patience: float) -> str:
         return f"no answer within {patience:.0f} s"
     except ConnectionResetError:
         return ""
-    except (OSError, OverflowError) as error:
+    # A name may be none in the encoding of the Internet.
+    except (OSError, UnicodeError) as error:
         return str(error)
     other = bool(answer) and answer[3:4] != _SETTINGS and answer[:1] != _TLS_ALERT
     return "what answers there is something else" if other else ""
 
 
+def _place(address: str) -> tuple[str, int]:
+    """Host and port; port 0 where there is none."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port) if port.isascii() and port.isdecimal() else 0
+
+
 def check_reachable(address: str) -> None:
     """Asks whether a server of Ray answers at `host:port`. Raises: StoreError naming the address."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    host, port = _place(address)
+    if not host or not 0 < port < 65_536:
         raise StoreError(f"--ray-address {address}: must have the form host:port, as in 127.0.0.1:6379.")
     said = complaint(address, CONNECT_S)
     if said:
@@ -65,11 +72,13 @@ def check_reachable(address: str) -> None:
 
 @contextmanager
 def joining(address: str) -> Iterator[None]:
-    """While a cluster is joined, which knows no end of its own and no Ctrl-C: said when it takes long, then broken off.
+    """While a cluster is joined, which knows no end of its own: said when it takes long, then broken off.
 
-    Nothing has been written by then.
+    Python hears no signal meanwhile, so signals end the process, as they would any other; nothing has been written yet.
     """
     inside = threading.Event()
+    stops = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    previous = [(each, signal.signal(each, signal.SIG_DFL)) for each in stops]
 
     def wait() -> None:
         if not inside.wait(JOIN_S):
@@ -86,6 +95,8 @@ def joining(address: str) -> Iterator[None]:
         yield
     finally:
         inside.set()
+        for each, handler in previous:
+            signal.signal(each, handler)
 
 
 class Connection:

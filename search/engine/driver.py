@@ -58,13 +58,13 @@ def run_search(
     study_name: None: the space's, with a number where that is taken. resume: goes on with the study of that name.
     Raises: LicapError with a sentence for people.
     """
-    machine = _checked_machine(space, ray_address)
-    uri = tracking_uri(root, tracking)
     if resume:
         done = settled(space, root, study_name or space.name, tracking, progress)
         if done is not None:
             return done
-    else:
+    machine = _checked_machine(space, ray_address)
+    uri = tracking_uri(root, tracking)
+    if not resume:
         _announce(space, root, study_name, progress)
     preflight(uri)
     data_config = config_from(space.base).data

@@ -19,7 +19,7 @@ from search.insight.run_checks import run_checks
 from search.space import SearchSpace, check_same
 from search.study import FINAL, Study
 from search.study.events import StudyEnded
-from search.tracking import Tracker, tracking_uri
+from search.tracking import Tracker, preflight, tracking_uri
 
 
 def settled(
@@ -37,16 +37,22 @@ def settled(
         raise StoreError(f"{study.folder}: is being written by {owner}. Wait for it, or stop it.")
     check_same(SearchSpace.load(study.space_path), space)
     trials, uri = study.trials(), tracking_uri(root, tracking)
-    if sum(trial.state in FINAL for trial in trials) < space.trials:
+    cut_off = sum(trial.state not in FINAL for trial in trials)
+    if len(trials) - cut_off < space.trials:
         return None
-    # With fewer trials asked for than there are, some may go on later.
-    amiss = _amiss(study, space, root, tracking) if all(trial.state in FINAL for trial in trials) else []
+    if cut_off:
+        progress(
+            f"study {name}: {len(trials) - cut_off} trials have ended, and no more than {space.trials} were asked for. "
+            f"{cut_off} were cut off: they go on with --trials {len(trials)}"
+        )
+        return SearchOutcome(name, trials, uri, None, ())
+    amiss = _amiss(study, space, root, tracking)
     asked = f" ({space.trials} were asked for)" if len(trials) > space.trials else ""
     progress(f"study {name}: all {len(trials)} trials are there already{asked}; nothing is left to do")
     if not amiss:
         return SearchOutcome(name, trials, uri, None, ())
     more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
-    progress(f"but for what a search that was cut off left behind: {amiss[0]}{more}")
+    progress(f"but this differs from its record, and is mended: {amiss[0]}{more}")
     return _settle(space, root, name, uri, progress)
 
 
@@ -59,14 +65,16 @@ def _amiss(study: Study, space: SearchSpace, root: Path, tracking: str | None) -
 
 def _settle(space: SearchSpace, root: Path, name: str, uri: str, progress: Callable[[str], None]) -> SearchOutcome:
     """Cuts a torn line off, writes the end into the record, and what is missing into the tracking store."""
+    preflight(uri)
     dataset = load_dataset(config_from(space.base).data, progress=progress)
     with ExitStack() as stack:
         study = stack.enter_context(Study.resume(root, name, dataset.fingerprint))
+        # Whatever fails below, the study itself has come to its end.
+        stack.callback(lambda: study.append(StudyEnded(reason="finished", seconds=0.0)))
         origin = origin_tags(dataset)
         tracker = Tracker(uri, name, tags=origin | study_tags(space), resume=True)
         side = stack.enter_context(SideTracker(tracker, progress))
         reconcile(study, space, side, origin, stored=tracker.final_trials())
-        study.append(StudyEnded(reason="finished", seconds=0.0))
         outcome = SearchOutcome(name, study.trials(), uri, None, ())
         summarise(outcome, space, side, study.folder)
     return replace(outcome, store_errors=side.errors)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from licap.errors import StoreError
 
@@ -40,6 +42,8 @@ def check_database(path: Path) -> None:
         with closing(sqlite3.connect(address, uri=True, timeout=LOCK_S, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            known = "experiments" in tables
+            homes = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall() if known else []
             connection.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {database_complaint(str(error))}") from None
@@ -47,6 +51,24 @@ def check_database(path: Path) -> None:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error}). Check the file's rights.") from None
     if tables and "experiments" not in tables:
         raise StoreError(f"{path}: is a database, but not one of MLflow's. {_ELSEWHERE}.")
+    for (home,) in homes:
+        _check_home(path, home)
+
+
+def _check_home(path: Path, location: str | None) -> None:
+    """Refuses a database that was moved: MLflow would make the folder of its artifacts anew in the old place."""
+    parts = urlsplit(location or "")
+    old, new = Path(url2pathname(parts.path)), path.parent / "artifacts"
+    if parts.scheme not in ("", "file") or old.name != new.name or old.exists() or not new.is_dir():
+        return
+    moved = "; ".join(
+        f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')"
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+    )
+    raise StoreError(
+        f"{path}: was moved here from {old.parent}, where MLflow would still keep artifacts. Move it back, or say "
+        f"where they are now: sqlite3 {shlex.quote(str(path))} {shlex.quote(moved)}"
+    )
 
 
 def database_complaint(message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -223,6 +224,15 @@ def lose_database(copy: Copy) -> None:
     copy.database.unlink()
 
 
+def spoil_header(copy: Copy) -> None:
+    with copy.database.open("r+b") as file:
+        file.write(b"no database at all")
+
+
+def lose_experiment(copy: Copy) -> None:
+    copy.client.delete_experiment(copy.client.get_experiment_by_name("licap").experiment_id)
+
+
 def tear_tail(copy: Copy) -> None:
     with copy.record.open("ab") as file:
         file.write(b'{"event":"propo')
@@ -302,7 +312,10 @@ def test_resuming_a_study_that_has_all_its_trials_mends_what_a_kill_left(
     for damage in damages:
         damage(copy)
     assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
-    assert "all 8 trials are there already; nothing is left to do\nbut for what " in capsys.readouterr().err
+    assert (
+        "all 8 trials are there already; nothing is left to do\nbut this differs from its record"
+        in capsys.readouterr().err
+    )
     code, lines = copy.check()
     assert code == 0, "\n".join(lines)
     assert Study.open(copy.root, "small").trials() == before
@@ -313,6 +326,44 @@ def test_resuming_a_study_that_is_whole_writes_nothing(copy: Copy, capsys: pytes
     assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
     assert capsys.readouterr().err.endswith("all 8 trials are there already; nothing is left to do\n")
     assert {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_root_that_was_moved_says_how_its_artifacts_are_found(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = copy.root.parent / "before" / "artifacts", copy.root / "artifacts"
+    new.mkdir()
+    delete_run(copy)
+    copy.sql("UPDATE experiments SET artifact_location = ?", old.as_uri())
+    copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", old.as_uri())
+    words = ["--resume", "--study", "small", "--root", str(copy.root)]
+    assert resume(words) == 2
+    said = capsys.readouterr().err
+    assert f"was moved here from {old.parent}" in said and not old.parent.exists()
+    with closing(sqlite3.connect(copy.database)) as connection, connection:
+        connection.executescript(shlex.split(said.splitlines()[-1].rpartition("sqlite3 ")[2])[1])
+    assert resume(words) == 0
+    assert copy.check()[0] == 0 and len(list(new.iterdir())) > 0 and not old.parent.exists()
+
+
+@pytest.mark.parametrize("damage", [spoil_header, lose_experiment])
+def test_a_mend_that_fails_leaves_the_study_at_its_end(
+    copy: Copy, damage: Callable[[Copy], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tear_tail(copy)
+    damage(copy)
+    for _ in range(2):
+        assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+        end = Study.open(copy.root, "small").end
+        assert end is not None and end.reason == "finished"
+
+
+def test_a_study_with_trials_that_were_cut_off_says_so_where_fewer_are_asked_for(
+    copy: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Study.resume(copy.root, "small", Study.open(copy.root, "small").events[0].dataset) as study:
+        study.append(Proposed(trial=8, values=study.trial(0).values, starting_point=False))
+    assert resume(["--resume", "--study", "small", "--root", str(copy.root), "--trials", "5"]) == 0
+    assert "8 trials have ended" in (said := capsys.readouterr().err) and "they go on with --trials 9" in said
 
 
 def test_all_that_differs_is_said_at_once(copy: Copy) -> None:

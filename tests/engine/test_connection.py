@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -45,6 +46,15 @@ def test_a_server_that_says_nothing_is_named(listening: socket.socket, monkeypat
     monkeypatch.setattr(connection, "CONNECT_S", 0.5)
     with pytest.raises(StoreError, match=rf"{address_of(listening)}: Ray does not answer there \(no answer within"):
         check_reachable(address_of(listening))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nowhere", "127.0.0.1:", "127.0.0.1:²", "127.0.0.1:0", "127.0.0.1:65536", ":6379", "a..b:80", "[::1]:1"],
+)
+def test_what_is_no_address_is_named(address: str) -> None:
+    with pytest.raises(StoreError, match=f"--ray-address {re.escape(address)}: "):
+        check_reachable(address)
 
 
 def test_a_server_of_something_else_is_named() -> None:
