@@ -70,8 +70,8 @@ class Used:
 
     @property
     def above(self) -> float:
-        """MB that the run added at its peak."""
-        return self.during - self.before
+        """MB that the run added at its peak; 0 where it gave memory back before it took any."""
+        return max(0.0, self.during - self.before)
 
 
 def in_own_process(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> Used:

@@ -77,6 +77,7 @@ def test_trial_tells_seconds_and_memory(repository: Path, tmp_path: Path) -> Non
     assert row["seconds"] > 0 and row["total_mb"] > row["above_mb"]
 
 
+@pytest.mark.long
 def test_trials_run_side_by_side(repository: Path, tmp_path: Path) -> None:
     (row,) = written([*TRIAL, "--slots"], repository, tmp_path)["tables"]["slots"]
     assert row["ratio"] == pytest.approx(row["beside_s"] / row["alone_s"])

@@ -403,7 +403,7 @@ def test_a_running_search_is_not_reproached_with_what_lags(copy: Copy, monkeypat
         (copy.folder / "checkpoints" / "8.pt").write_bytes(b"about to be removed")
         code, lines = copy.check()
         # By then it should be there.
-        monkeypatch.setattr("search.check.SETTLED_S", 0.0)
+        monkeypatch.setattr("search.engine.subject.SETTLED_S", 0.0)
         late_code, late = copy.check()
     assert code == 0, "\n".join(lines)
     assert lines[1].startswith("The search is running. MLflow may lag behind on ")

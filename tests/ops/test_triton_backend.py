@@ -73,7 +73,7 @@ def run_python(*arguments: str, **environment: str) -> str:
 
 @outside
 @pytest.mark.parametrize(
-    "which", ["triton and (gradients_are or single_precision)", pytest.param("triton", marks=pytest.mark.long)]
+    "which", ["triton and gradients_are and small", pytest.param("triton", marks=pytest.mark.long)]
 )
 def test_what_holds_for_every_backend_holds_in_the_interpreter(which: str) -> None:
     files = [str(HERE / name) for name in ("test_every_backend.py", Path(__file__).name)]
