@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from licap.console import tell
-from licap.errors import StoreError
+from licap.errors import LicapError, StoreError
 
 CONNECT_S = 8.0
 # When a silent server is named, for it may be busy or come back, and when the search ends, before Ray breaks it off.
@@ -108,9 +108,15 @@ class Connection:
         self._left = threading.Event()
         self._error = ""
 
-    def watch(self, address: str, *, own: bool) -> None:
-        """Begins. address: host:port of the server. own: whether it is the search's private instance."""
-        threading.Thread(target=self._watch, args=(address, own), daemon=True, name="ray-connection").start()
+    @contextmanager
+    def watch(self, address: str, *, own: bool) -> Iterator[None]:
+        """While Ray is needed. address: host:port of the server. own: whether it is the search's private instance."""
+        over = threading.Event()
+        threading.Thread(target=self._watch, args=(address, own, over), daemon=True, name="ray-connection").start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def __enter__(self) -> Connection:
         return self
@@ -119,15 +125,18 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        if self._error:
+        # What has a sentence of its own came first.
+        if self._error and not isinstance(error, LicapError):
             raise StoreError(self._error) from error
 
-    def _watch(self, address: str, own: bool) -> None:
+    def _watch(self, address: str, own: bool, over: threading.Event) -> None:
         whose = f"the search's own Ray at {address}" if own else f"the Ray cluster at {address}"
         silent_since: float | None = None
         named = False
-        while not self._left.wait(_PAUSE_S):
+        while not over.wait(_PAUSE_S):
             said = complaint(address, _PROBE_S)
+            if over.is_set():
+                return
             if not said:
                 if named:
                     tell(f"{whose} answers again")

@@ -17,10 +17,10 @@ from search.engine.cluster import ray_session
 from search.engine.conductor import Conductor
 from search.engine.connection import Connection, check_reachable
 from search.engine.messages import CachePlace, Interruption
-from search.engine.outcome import SearchOutcome, origin_tags, study_tags, summarise
+from search.engine.outcome import SearchOutcome, origin_tags, summarise
 from search.engine.outlook import other_name
 from search.engine.past import Past, recall
-from search.engine.reconcile import reconcile
+from search.engine.reconcile import tracked
 from search.engine.resources import (
     Machine,
     check_memory,
@@ -31,13 +31,12 @@ from search.engine.resources import (
     this_machine,
 )
 from search.engine.settled import settled
-from search.engine.side import SideTracker
 from search.engine.watch import watch_for
 from search.space import SearchSpace
 from search.space.memory import GraphSize
 from search.strategy import Proposer, Pruner, build_pruner
 from search.study import Study
-from search.tracking import Tracker, preflight, tracking_uri
+from search.tracking import preflight, tracking_uri
 
 _STORE_MARGIN = 96 * 1024**2
 CACHE_FOLDER = "cache"
@@ -79,8 +78,11 @@ def run_search(
         progress("starting Ray" if ray_address is None else f"joining {ray_address}")
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
         # Ray takes termination signals for itself when it starts: they are taken back.
-        with session_of_ray as session, stop_signals(interruption.ask):
-            connection.watch(session.server, own=ray_address is None)
+        with (
+            session_of_ray as session,
+            connection.watch(session.server, own=ray_address is None),
+            stop_signals(interruption.ask),
+        ):
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise KeyboardInterrupt
@@ -88,10 +90,7 @@ def run_search(
             proposer, pruner = _proposer(space), _pruner(space)
             past = recall(study, space, proposer, pruner) if resume else Past()
             origin = origin_tags(dataset)
-            tracker = Tracker(uri, study.name, tags=origin | study_tags(space), resume=resume)
-            side = stack.enter_context(SideTracker(tracker, watch.said))
-            if resume:
-                reconcile(study, space, side, origin, stored=tracker.final_trials())
+            side = stack.enter_context(tracked(study, space, uri, origin, watch.said, resume=resume))
             stack.enter_context(watch)
             watch.resumed(study.trials())
             conductor = Conductor(

@@ -1,16 +1,39 @@
-"""Brings the tracking store up to the record of a search that was cut off: it may have missed the end."""
+"""Opens a study's tracking store, and brings it up to the record where a search that was cut off missed the end."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 from search.engine.entries import end_tags, recorded_beginning
+from search.engine.outcome import study_tags
 from search.engine.side import SideTracker
 from search.insight import curves_csv
 from search.space import SearchSpace
 from search.study import FINAL, Study, TrialRecord
-from search.tracking import State
+from search.tracking import State, Tracker
+
+
+@contextmanager
+def tracked(
+    study: Study,
+    space: SearchSpace,
+    uri: str,
+    origin: Mapping[str, object],
+    say: Callable[[str], object],
+    *,
+    resume: bool,
+) -> Iterator[SideTracker]:
+    """A study's tracking store, open for writing. origin: tags of every run. say: is told of errors on the way.
+
+    Raises: StoreError where it cannot be opened.
+    """
+    tracker = Tracker(uri, study.name, tags={**origin, **study_tags(space)}, resume=resume)
+    with SideTracker(tracker, say) as side:
+        if resume:
+            reconcile(study, space, side, origin, stored=tracker.final_trials())
+        yield side
 
 
 def reconcile(

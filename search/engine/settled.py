@@ -10,16 +10,15 @@ from pathlib import Path
 from licap.config import config_from
 from licap.datasets import load_dataset
 from licap.errors import StoreError
-from search.engine.outcome import SearchOutcome, origin_tags, study_tags, summarise
-from search.engine.reconcile import reconcile
-from search.engine.side import SideTracker
+from search.engine.outcome import SearchOutcome, origin_tags, summarise
+from search.engine.reconcile import tracked
 from search.engine.subject import subject_of
 from search.insight.folder_checks import folder_checks
 from search.insight.run_checks import run_checks
 from search.space import SearchSpace, check_same
 from search.study import FINAL, Study
 from search.study.events import StudyEnded
-from search.tracking import Tracker, preflight, tracking_uri
+from search.tracking import preflight, tracking_uri
 
 
 def settled(
@@ -72,9 +71,7 @@ def _settle(space: SearchSpace, root: Path, name: str, uri: str, progress: Calla
         # Whatever fails below, the study itself has come to its end.
         stack.callback(lambda: study.append(StudyEnded(reason="finished", seconds=0.0)))
         origin = origin_tags(dataset)
-        tracker = Tracker(uri, name, tags=origin | study_tags(space), resume=True)
-        side = stack.enter_context(SideTracker(tracker, progress))
-        reconcile(study, space, side, origin, stored=tracker.final_trials())
+        side = stack.enter_context(tracked(study, space, uri, origin, progress, resume=True))
         outcome = SearchOutcome(name, study.trials(), uri, None, ())
         summarise(outcome, space, side, study.folder)
     return replace(outcome, store_errors=side.errors)
