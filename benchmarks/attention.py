@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from benchmarks import graphs, output, reference, roofline
-from benchmarks.command import positive, run
+from benchmarks.command import add_backends, positive, run
 from benchmarks.measuring import WARM_UP, free_mb, in_own_process, in_turns, settled, yardstick
-from benchmarks.output import Bars, Column, Findings, Panel, Table
+from benchmarks.output import ABOVE_MB, TOTAL_MB, Bars, Column, Findings, Panel, Table
 from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, load_libraries
-from licap.ops import available_backends
 
 STREAM = "stream"
 EDGES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -38,8 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
-    rivals = [*available_backends(), UNFUSED]
-    parser.add_argument("--backends", nargs="+", default=rivals, choices=rivals)
+    add_backends(parser, UNFUSED)
     parser.add_argument("--heads", type=positive, default=8)
     parser.add_argument("--width", type=positive, default=8, help="of a head")
     parser.add_argument("--threads", type=positive, default=1)
@@ -165,8 +163,8 @@ def _columns(rivals: Sequence[str]) -> list[Column]:
         Column("backward_roofline", "bwd", ".2f"),
         Column("forward_roofline_once", "once, fwd", ".2f"),
         Column("backward_roofline_once", "bwd", ".2f"),
-        Column("above_mb", "peak above, MB", ",.0f"),
-        Column("total_mb", "in total, MB", ",.0f"),
+        ABOVE_MB,
+        TOTAL_MB,
         Column("bandwidth_gb_s", "triad, GB/s", ".1f"),
     ]
 

@@ -1,4 +1,4 @@
-"""What every benchmark's command line shares: numbers that make sense, and errors as sentences with exit code 2."""
+"""What benchmarks share on the command line: numbers that make sense, backends, errors as sentences and exit code 2."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from licap.console import exit_status
+from licap.ops import available_backends
 
 
 def positive(text: str) -> int:
@@ -14,6 +15,12 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
     return int(text)
+
+
+def add_backends(parser: argparse.ArgumentParser, *others: str) -> None:
+    """`--backends`: those of this machine. others: what else may be compared with them."""
+    names = [*available_backends(), *others]
+    parser.add_argument("--backends", nargs="+", default=names, choices=names)
 
 
 def run(main: Callable[[], None]) -> None:

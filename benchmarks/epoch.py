@@ -19,12 +19,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks import graphs, output
-from benchmarks.command import positive, run
+from benchmarks.command import add_backends, positive, run
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
-from benchmarks.output import Bars, Column, Findings
+from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
 from licap.config import TrialConfig, config_from
-from licap.ops import available_backends
 from licap.trial import Trial
 
 
@@ -34,7 +33,7 @@ def main() -> None:
     graphs.add_options(parser)
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--model", default="geni", help="the downstream model")
-    parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
+    add_backends(parser)
     parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each stage")
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")
@@ -74,10 +73,10 @@ def compare_memory(findings: Findings, options: argparse.Namespace) -> None:
     """The peak of pretraining by backend."""
     columns = [
         Column("backend", "backend"),
-        Column("before_mb", "before, MB", ",.0f"),
-        Column("above_mb", "peak above, MB", ",.0f"),
+        BEFORE_MB,
+        ABOVE_MB,
         Column("of_other", f"of {yardstick(options.backends)}'s", ".3f"),
-        Column("total_mb", "in total, MB", ",.0f"),
+        TOTAL_MB,
         Column("seconds", "s/epoch", ".2f"),
     ]
     table = findings.table("peaks", columns)

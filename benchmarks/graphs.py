@@ -17,7 +17,7 @@ from licap.graph import KnowledgeGraph
 # As many as FB15k-open has.
 RELATIONS = 237
 NODES_TO_EDGES = 10
-# The contrast of top and non-top nodes is a matrix that grows with the square of this number.
+# The time of contrasting top with non-top nodes grows with the square of this number.
 _MOST_LABELLED = 20_000
 _WIDTH = 64
 

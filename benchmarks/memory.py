@@ -12,12 +12,11 @@ import argparse
 from collections import deque
 from collections.abc import Callable
 
-from benchmarks import output
+from benchmarks import graphs, output
 from benchmarks.command import positive, run
 from benchmarks.measuring import in_own_process
-from benchmarks.output import Bars, Column, Findings
+from benchmarks.output import BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from licap.config import TrialConfig, config_from
-from licap.datasets import load_dataset
 from licap.models import MODELS
 from licap.trial import Trial
 
@@ -25,7 +24,7 @@ from licap.trial import Trial
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
-    parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
+    graphs.add_options(parser)
     parser.add_argument("--features", default="both", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--input", default="features+embeddings", help="downstream.input of models that see inputs")
     parser.add_argument("--epochs", type=positive, default=3, help="of each stage")
@@ -34,37 +33,36 @@ def main() -> None:
     findings = Findings("memory", options)
     columns = [
         Column("model", "model"),
-        Column("before_mb", "before, MB", ",.0f"),
-        Column("total_mb", "peak, MB", ",.0f"),
+        BEFORE_MB,
+        TOTAL_MB,
         Column("seconds", "seconds", ".1f"),
     ]
     table = findings.table("models", columns)
     for name in sorted(MODELS):
-        used = in_own_process(_trial, _config(name, options))
+        used = in_own_process(_trial, name, options)
         table.add(model=name, before_mb=used.before, total_mb=used.total, seconds=used.seconds)
     findings.pictures.append(Bars("peak of training", "MB", table.numbers("total_mb", by="model")))
     findings.write()
 
 
 def _config(model: str, options: argparse.Namespace) -> TrialConfig:
-    values: dict[str, object] = {
-        "data.features": options.features,
-        "pretrain.max_epochs": options.epochs,
-        "downstream.model": model,
-        "downstream.input": "features",
-        "downstream.max_epochs": options.epochs,
-        "runtime.threads": 1,
-    }
-    if options.data:
-        values["data.path"] = options.data
-    plain = config_from(values)
+    plain = config_from(
+        {
+            "data.features": options.features,
+            "pretrain.max_epochs": options.epochs,
+            "downstream.model": model,
+            "downstream.input": "features",
+            "downstream.max_epochs": options.epochs,
+            "runtime.threads": 1,
+        }
+    )
     sees_inputs = plain.downstream.model_config.sees_inputs
     return plain.with_values({"downstream.input": options.input}) if sees_inputs else plain
 
 
-def _trial(config: TrialConfig) -> Callable[[], object]:
+def _trial(model: str, options: argparse.Namespace) -> Callable[[], object]:
     """A trial from its construction on, its data loaded, to be run in a process of its own."""
-    dataset = load_dataset(config.data)
+    config, dataset = _config(model, options), graphs.dataset_of(options, options.features)
     return lambda: deque(Trial(config, dataset=dataset), maxlen=0)
 
 

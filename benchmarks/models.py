@@ -15,13 +15,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks import output
+from benchmarks import graphs, output
 from benchmarks.command import positive, run
 from benchmarks.measuring import WARM_UP, in_turns, settled, timed
 from benchmarks.output import Bars, Column, Findings
 from benchmarks.unfused import UnfusedGENI, UnfusedRGTN
 from licap.config import config_from
-from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.models import DownstreamModel, Setting, build_model
 from licap.presets import preset_values
@@ -34,15 +33,14 @@ RIVALS = ("ours", "edge by edge")
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
-    parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
+    graphs.add_options(parser)
     parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each")
     parser.add_argument("--threads", type=positive, default=2)
     output.add_options(parser)
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
-    data = {} if options.data is None else {"data.path": options.data}
-    dataset = load_dataset(config_from({"data.features": "both", **data}).data)
+    dataset = graphs.dataset_of(options, "both")
     findings = Findings("models", options)
     columns = [
         Column("model", "model"),

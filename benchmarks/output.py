@@ -52,6 +52,12 @@ class Column:
         return max(len(self.head), 8 if self.form else 18)
 
 
+# Of a process: before the run, what the run added at its peak, and the most that it ever held.
+BEFORE_MB = Column("before_mb", "before, MB", ",.0f")
+ABOVE_MB = Column("above_mb", "peak above, MB", ",.0f")
+TOTAL_MB = Column("total_mb", "in total, MB", ",.0f")
+
+
 class Table:
     """Rows of named values; each is printed when it is added."""
 

@@ -20,12 +20,11 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
-from benchmarks.command import positive, run
+from benchmarks.command import add_backends, positive, run
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
-from benchmarks.output import Bars, Column, Findings
+from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
 from licap.config import config_from
-from licap.ops import available_backends
 from licap.trial import Trial
 
 
@@ -33,7 +32,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__)
     graphs.add_options(parser)
-    parser.add_argument("--backends", nargs="+", default=available_backends(), choices=available_backends())
+    add_backends(parser)
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--rounds", type=positive, default=3, help="trials of each backend")
     parser.add_argument("--pretrain-epochs", type=positive, default=60)
@@ -61,9 +60,9 @@ def compare_backends(findings: Findings, options: argparse.Namespace) -> None:
         Column("faster", f"{other} / it", ".2f"),
         Column("processor_s", "cpu, s", ".1f"),
         Column("processor_faster", f"{other} / it", ".2f"),
-        Column("before_mb", "before, MB", ",.0f"),
-        Column("above_mb", "peak above, MB", ",.0f"),
-        Column("total_mb", "in total, MB", ",.0f"),
+        BEFORE_MB,
+        ABOVE_MB,
+        TOTAL_MB,
         Column("of_other", f"of {other}'s", ".2f"),
     ]
     table = findings.table("trials", columns)

@@ -52,14 +52,19 @@ def check_database(path: Path) -> None:
     if tables and "experiments" not in tables:
         raise StoreError(f"{path}: is a database, but not one of MLflow's. {_ELSEWHERE}.")
     for (home,) in homes:
-        _check_home(path, home)
+        _check_home(path, home or "")
 
 
-def _check_home(path: Path, location: str | None) -> None:
+def artifact_folder(location: str) -> Path | None:
+    """The folder of an artifact location of MLflow's; None where it is no folder of this machine."""
+    parts = urlsplit(location)
+    return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def _check_home(path: Path, location: str) -> None:
     """Refuses a database that was moved: MLflow would make the folder of its artifacts anew in the old place."""
-    parts = urlsplit(location or "")
-    old, new = Path(url2pathname(parts.path)), path.parent / "artifacts"
-    if parts.scheme not in ("", "file") or old.name != new.name or old.exists() or not new.is_dir():
+    old, new = artifact_folder(location), path.parent / "artifacts"
+    if old is None or old.name != new.name or old.exists() or not new.is_dir():
         return
     moved = "; ".join(
         f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')"

@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import url2pathname, urlopen
+from urllib.request import urlopen
 
 from licap.errors import StoreError
-from search.tracking.database import check_database, create_database, database_complaint, is_missing
+from search.tracking.database import (
+    artifact_folder,
+    check_database,
+    create_database,
+    database_complaint,
+    is_missing,
+)
 from search.tracking.uris import shown, sqlite_path, sqlite_uri
 
 # A server that says nothing for this long counts as not reachable.
@@ -172,7 +178,9 @@ def _make_tables(path: Path) -> None:
 
 
 def _check_artifacts(location: str) -> None:
-    folder = Path(url2pathname(urlsplit(location).path))
+    folder = artifact_folder(location)
+    if folder is None:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -106,8 +106,8 @@ def test_a_server_that_comes_back_is_waited_for(
     for name, seconds in {"NAMED_S": 0.3, "PATIENCE_S": 60.0, "_PROBE_S": 0.2, "_PAUSE_S": 0.05}.items():
         monkeypatch.setattr(connection, name, seconds)
     said = ""
-    came_back = Connection(lambda: pytest.fail("it came back"))
-    with came_back as watched, watched.watch(address_of(listening), own=True):
+    stopped = threading.Event()
+    with Connection(stopped.set) as watched, watched.watch(address_of(listening), own=True):
         while "does not answer" not in said:
             time.sleep(0.05)
             said += capsys.readouterr().err
@@ -117,6 +117,12 @@ def test_a_server_that_comes_back_is_waited_for(
         while "answers again" not in said:
             time.sleep(0.05)
             said += capsys.readouterr().err
+    own = f"the search's own Ray at {address_of(listening)}"
+    assert [line.removeprefix(own).split(" (")[0].strip() for line in said.splitlines()] == [
+        "does not answer",
+        "answers again",
+    ]
+    assert not stopped.is_set()
 
 
 def test_a_search_that_ends_first_is_not_disturbed(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
