@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from conftest_tools import empty_database, finished, searches, workplace
+from damages import copy
+from desk import desks
 
-__all__ = ["empty_database", "finished", "searches", "workplace"]
+__all__ = ["copy", "desks", "empty_database", "finished", "searches", "workplace"]

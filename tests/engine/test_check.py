@@ -2,89 +2,54 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest_tools import FinishedSearch, Searches
+from damages import (
+    Copy,
+    add_run,
+    add_value,
+    change_best,
+    change_end,
+    change_last_value,
+    change_parameter,
+    change_state,
+    change_study_state,
+    change_value,
+    claim_failure,
+    copied,
+    delete_parent,
+    delete_run,
+    drop_metric,
+    drop_parameter,
+    drop_value,
+    encode_table,
+    leave_checkpoint,
+    leave_lock,
+    leave_temporary,
+    lose_database,
+    lose_end,
+    narrow_space,
+    purge_run,
+    reopen_run,
+    repeat_run,
+    repeat_value,
+    spoil_page,
+    spoil_table,
+    tear_tail,
+)
 
-from search.check import main
 from search.insight.render import trials_text
-from search.run import main as resume
 from search.study import Ended, Opened, Proposed, Study
 from search.study.events import encode
-from search.tracking import tracking_uri
 from search.tracking.database_reader import readable
-from search.tracking.reader import open_reader, read_study
+from search.tracking.reader import open_reader
 from search.tracking.server_reader import ServerReader
-from search.tracking.store import open_client
-
-
-class Copy:
-    """A copy of a study and its tracking store, to be damaged."""
-
-    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.root, self._capsys = root, capsys
-
-    @property
-    def folder(self) -> Path:
-        return self.root / "studies" / "small"
-
-    @property
-    def record(self) -> Path:
-        return self.folder / "record.jsonl"
-
-    @property
-    def database(self) -> Path:
-        return self.root / "mlflow.db"
-
-    @property
-    def uri(self) -> str:
-        return tracking_uri(self.root, None)
-
-    @property
-    def client(self) -> Any:
-        return open_client(self.uri)
-
-    def run(self, trial: int) -> str:
-        """The id of a trial's run."""
-        with open_reader(self.uri) as reader:
-            return read_study(reader, "small").trials[trial].run_id
-
-    def parent(self) -> str:
-        with open_reader(self.uri) as reader:
-            found = read_study(reader, "small").parent
-        assert found is not None
-        return found.run_id
-
-    def sql(self, statement: str, *given: object) -> None:
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            assert connection.execute(statement, given).rowcount > 0
-
-    def check(self, *words: str) -> tuple[int, list[str]]:
-        """Exit code and lines; whatever is found, nothing is changed."""
-        before = {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
-        code = main(["small", "--root", str(self.root), *words])
-        assert {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()} == before
-        said = self._capsys.readouterr()
-        return code, (said.out + said.err).splitlines()
-
-
-def copied(search: FinishedSearch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Copy:
-    """A copy that a test may damage."""
-    root = tmp_path / "mlruns"
-    shutil.copytree(search.place.folder / "mlruns", root, ignore=shutil.ignore_patterns("artifacts", "cache"))
-    return Copy(root, capsys)
-
-
-@pytest.fixture
-def copy(finished: FinishedSearch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Copy:
-    return copied(finished, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", ["one slot", "diverged", "time budget"])
@@ -104,149 +69,6 @@ def test_the_command_ends_with_a_code_that_scripts_can_use(finished: FinishedSea
     assert done.stdout.startswith("study small: 8 trials: ") and done.stdout.endswith("agree on 8 trials\n")
     missing = finished.place.run("search/check.py", "smal")
     assert missing.returncode == 2 and "there is no study smal; did you mean small?" in missing.stderr
-
-
-def delete_run(copy: Copy) -> None:
-    copy.client.delete_run(copy.run(3))
-
-
-def purge_run(copy: Copy) -> None:
-    copy.sql("UPDATE tags SET value = 'another' WHERE key = 'study' AND run_uuid = ?", copy.run(3))
-
-
-def delete_parent(copy: Copy) -> None:
-    copy.client.delete_run(copy.parent())
-
-
-def reopen_run(copy: Copy) -> None:
-    copy.client.update_run(copy.run(3), status="RUNNING")
-
-
-def change_state(copy: Copy) -> None:
-    copy.client.set_tag(copy.run(3), "state", "interrupted")
-
-
-def change_end(copy: Copy) -> None:
-    copy.client.set_tag(copy.run(3), "stage", "elsewhere")
-
-
-def claim_failure(copy: Copy) -> None:
-    copy.client.set_tag(copy.run(3), "failure", "oom")
-
-
-def change_study_state(copy: Copy) -> None:
-    copy.client.set_tag(copy.parent(), "state", "running")
-
-
-def drop_metric(copy: Copy) -> None:
-    for table in ("metrics", "latest_metrics"):
-        copy.sql(f"DELETE FROM {table} WHERE key = 'val.ndcg_at_20' AND run_uuid = ?", copy.run(3))
-
-
-def drop_value(copy: Copy) -> None:
-    copy.sql("DELETE FROM metrics WHERE key = 'val.rmse' AND step = 7 AND run_uuid = ?", copy.run(0))
-
-
-def repeat_value(copy: Copy) -> None:
-    copy.sql(
-        "INSERT INTO metrics SELECT key, value, timestamp + 1, run_uuid, step, is_nan FROM metrics "
-        "WHERE key = 'val.rmse' AND step = 7 AND run_uuid = ?", copy.run(0),
-    )  # fmt: skip
-
-
-def change_value(copy: Copy) -> None:
-    copy.sql("UPDATE metrics SET value = 77 WHERE key = 'val.rmse' AND step = 7 AND run_uuid = ?", copy.run(0))
-
-
-def add_value(copy: Copy) -> None:
-    copy.client.log_metric(copy.run(0), "val.rmse", 0.5, step=9_999)
-
-
-def change_last_value(copy: Copy) -> None:
-    copy.sql("UPDATE latest_metrics SET value = 77 WHERE key = 'val.rmse' AND run_uuid = ?", copy.run(0))
-
-
-def change_best(copy: Copy) -> None:
-    copy.client.log_metric(copy.parent(), "val.ndcg_at_20", 0.125, step=0)
-
-
-def change_parameter(copy: Copy) -> None:
-    copy.sql("UPDATE params SET value = '0.9' WHERE key = 'pretrain.imp_ratio' AND run_uuid = ?", copy.run(0))
-
-
-def drop_parameter(copy: Copy) -> None:
-    copy.sql("DELETE FROM params WHERE key = 'downstream.lr' AND run_uuid = ?", copy.run(0))
-
-
-def add_run(copy: Copy) -> None:
-    experiment = copy.client.get_experiment_by_name("licap").experiment_id
-    tags = {"study": "small", "kind": "trial", "trial": "3", "state": "complete"}
-    copy.client.create_run(experiment, tags=tags)
-
-
-def repeat_run(copy: Copy) -> None:
-    experiment = copy.client.get_experiment_by_name("licap").experiment_id
-    tags = {"study": "small", "kind": "trial", "trial": "99", "mlflow.parentRunId": copy.parent()}
-    copy.client.create_run(experiment, tags=tags)
-
-
-def leave_checkpoint(copy: Copy) -> None:
-    (copy.folder / "checkpoints").mkdir(exist_ok=True)
-    (copy.folder / "checkpoints" / "3.pt").write_bytes(b"left")
-
-
-def leave_temporary(copy: Copy) -> None:
-    (copy.folder / "plots" / ".history.png.abc.tmp").write_bytes(b"half")
-
-
-def leave_lock(copy: Copy) -> None:
-    (copy.folder / "lock").write_text("4242 elsewhere\n", encoding="ascii")
-
-
-def spoil_table(copy: Copy) -> None:
-    path = copy.folder / "leaderboard.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace(",3,pruned,", ",3,failed,"), encoding="utf-8")
-
-
-def encode_table(copy: Copy) -> None:
-    path = copy.folder / "leaderboard.csv"
-    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
-
-
-def spoil_page(copy: Copy) -> None:
-    with copy.database.open("r+b") as file:
-        for page in range(40, 400, 20):
-            file.seek(page * 4096)
-            file.write(b"\xa5" * 4096)
-
-
-def lose_database(copy: Copy) -> None:
-    copy.database.unlink()
-
-
-def spoil_header(copy: Copy) -> None:
-    with copy.database.open("r+b") as file:
-        file.write(b"no database at all")
-
-
-def lose_experiment(copy: Copy) -> None:
-    copy.client.delete_experiment(copy.client.get_experiment_by_name("licap").experiment_id)
-
-
-def tear_tail(copy: Copy) -> None:
-    with copy.record.open("ab") as file:
-        file.write(b'{"event":"propo')
-
-
-def lose_end(copy: Copy) -> None:
-    copy.record.write_bytes(b"".join(copy.record.read_bytes().splitlines(keepends=True)[:-1]))
-
-
-def narrow_space(copy: Copy) -> None:
-    path = copy.folder / "space.yaml"
-    text = path.read_text(encoding="utf-8")
-    assert "high: 0.4" in text
-    path.write_text(text.replace("high: 0.4", "high: 0.201"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -294,76 +116,6 @@ def test_each_damage_is_named_with_its_remedy(
     below = lines[place + 1 : place + 4]
     assert said in below[0] and remedy in "\n".join(below), "\n".join(lines)
     assert lines[-1].endswith("nothing was changed")
-
-
-@pytest.mark.parametrize(
-    "damages",
-    [(purge_run, leave_lock, tear_tail), (delete_run, change_study_state), (change_state, change_best, lose_end),
-     (reopen_run,), (lose_database,)],
-)  # fmt: skip
-def test_resuming_a_study_that_has_all_its_trials_mends_what_a_kill_left(
-    copy: Copy, damages: Sequence[Callable[[Copy], None]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = Study.open(copy.root, "small").trials()
-    # Runs that are written again must not write into the search that was copied.
-    home = str(copy.root / "artifacts")
-    copy.sql("UPDATE experiments SET artifact_location = ?", home)
-    copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", home)
-    for damage in damages:
-        damage(copy)
-    assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
-    assert (
-        "all 8 trials are there already; nothing is left to do\nbut this differs from its record"
-        in capsys.readouterr().err
-    )
-    code, lines = copy.check()
-    assert code == 0, "\n".join(lines)
-    assert Study.open(copy.root, "small").trials() == before
-
-
-def test_resuming_a_study_that_is_whole_writes_nothing(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()}
-    assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 0
-    assert capsys.readouterr().err.endswith("all 8 trials are there already; nothing is left to do\n")
-    assert {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()} == before
-
-
-def test_a_root_that_was_moved_says_how_its_artifacts_are_found(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
-    old, new = copy.root.parent / "before" / "artifacts", copy.root / "artifacts"
-    new.mkdir()
-    delete_run(copy)
-    copy.sql("UPDATE experiments SET artifact_location = ?", old.as_uri())
-    copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", old.as_uri())
-    words = ["--resume", "--study", "small", "--root", str(copy.root)]
-    assert resume(words) == 2
-    said = capsys.readouterr().err
-    assert f"was moved here from {old.parent}" in said and not old.parent.exists()
-    with closing(sqlite3.connect(copy.database)) as connection, connection:
-        connection.executescript(shlex.split(said.splitlines()[-1].rpartition("sqlite3 ")[2])[1])
-    assert resume(words) == 0
-    assert copy.check()[0] == 0 and len(list(new.iterdir())) > 0 and not old.parent.exists()
-
-
-@pytest.mark.parametrize("damage", [spoil_header, lose_experiment])
-def test_a_mend_that_fails_leaves_the_study_at_its_end(
-    copy: Copy, damage: Callable[[Copy], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    tear_tail(copy)
-    damage(copy)
-    for _ in range(2):
-        assert resume(["--resume", "--study", "small", "--root", str(copy.root)]) == 2
-        assert "Traceback" not in capsys.readouterr().err
-        end = Study.open(copy.root, "small").end
-        assert end is not None and end.reason == "finished"
-
-
-def test_a_study_with_trials_that_were_cut_off_says_so_where_fewer_are_asked_for(
-    copy: Copy, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with Study.resume(copy.root, "small", Study.open(copy.root, "small").events[0].dataset) as study:
-        study.append(Proposed(trial=8, values=study.trial(0).values, starting_point=False))
-    assert resume(["--resume", "--study", "small", "--root", str(copy.root), "--trials", "5"]) == 0
-    assert "8 trials have ended" in (said := capsys.readouterr().err) and "they go on with --trials 9" in said
 
 
 def test_all_that_differs_is_said_at_once(copy: Copy) -> None:

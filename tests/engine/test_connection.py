@@ -136,6 +136,37 @@ def test_a_search_that_ends_first_is_not_disturbed(listening: socket.socket, mon
         assert not stopped.wait(1)
 
 
+def test_an_interruption_is_heard_while_a_cluster_is_joined(workplace: Workplace, listening: socket.socket) -> None:
+    held = []
+
+    def answer_and_fall_silent() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(listening.accept()[0])
+                held[-1].sendall(SETTINGS)
+
+    threading.Thread(target=answer_and_fall_silent, daemon=True).start()
+    words = ["search/run.py", "--space", "small.yaml", "--ray-address", address_of(listening)]
+    search = workplace.start(*words)
+    assert search.stderr is not None
+    while not search.stderr.readline().startswith("joining "):
+        assert search.poll() is None
+    for _ in range(30):
+        # The first may come while Ray is still being imported.
+        time.sleep(1)
+        search.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            search.wait(timeout=0.5)
+            break
+    code = search.poll()
+    search.kill()
+    search.communicate()
+    assert code in (-signal.SIGINT, 130)
+    assert not (workplace.folder / "mlruns").exists()
+    for each in held:
+        each.close()
+
+
 @contextlib.contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, list[int]]]:
     """A cluster of one node: its address, and the processes of its server. Gone afterwards."""
