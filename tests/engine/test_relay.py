@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from test_conductor import Desks, desks
+from desk import Desks
 
 from licap.errors import StoreError
 from search.engine.adapters import Relay
 from search.engine.conductor import Conductor
-
-__all__ = ["desks"]
 
 
 def test_the_first_error_is_kept_and_ends_everything(desks: Desks) -> None:
