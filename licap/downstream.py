@@ -19,7 +19,7 @@ from licap.config import DownstreamConfig
 from licap.early_stopping import EarlyStopping
 from licap.metrics import evaluate
 from licap.models.base import FittedModel, ImportanceModule
-from licap.training import Learner, check_finite, float64_array
+from licap.training import Learner, check_finite, epoch_pass, float64_array
 
 STAGE = "downstream"
 
@@ -112,6 +112,7 @@ class Downstream(DownstreamStage):
         train: Tensor,
         val: Tensor,
         config: DownstreamConfig,
+        cuda_graphs: bool = False,
     ) -> None:
         self.epoch = 0
         self.stopping = EarlyStopping(patience=config.patience, min_epoch=config.min_epoch, save_path="")
@@ -120,7 +121,16 @@ class Downstream(DownstreamStage):
         self._model, self._channels, self._labels, self._config = model, channels, labels, config
         self._train, self._val = train, val
         self._val_labels = float64_array(labels[val])
-        self._learner = Learner(model, lr=config.lr, weight_decay=config.weight_decay, clip_norm=config.clip_norm)
+        cuda_graph_on = labels.device if cuda_graphs else None
+        self._learner = Learner(
+            model,
+            self._forward,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            clip_norm=config.clip_norm,
+            cuda_graph_on=cuda_graph_on,
+        )
+        self._scores_pass = epoch_pass(self._forward_without_dropout, cuda_graph_on)
 
     @property
     def finished(self) -> bool:
@@ -133,7 +143,8 @@ class Downstream(DownstreamStage):
         Raises: DivergedError; `best` and early stopping keep what they had.
         """
         loss = self._train_once()
-        scores = self._score()
+        self._model.eval()
+        scores = self._scores_pass()["scores"]
         val_loss = nn.functional.mse_loss(scores[self._val], self._labels[self._val]).item()
         check_finite(STAGE, self.epoch, {"validation loss": val_loss, "prediction": scores})
         self.scores = scores
@@ -148,17 +159,17 @@ class Downstream(DownstreamStage):
 
     def _train_once(self) -> float:
         self._model.train()
-        loss = self._model.training_loss(self._channels, self._labels, self._train)
-        check_finite(STAGE, self.epoch, {"loss": loss})
-        grad_norm = self._learner.gradients(loss)
-        check_finite(STAGE, self.epoch, {"gradient norm": grad_norm})
+        values, grad_norm = self._learner.gradients()
+        check_finite(STAGE, self.epoch, {**values, "gradient norm": grad_norm})
         self._learner.update()
-        return loss.item()
+        return values["loss"].item()
 
-    def _score(self) -> Tensor:
-        self._model.eval()
+    def _forward(self) -> dict[str, Tensor]:
+        return {"loss": self._model.training_loss(self._channels, self._labels, self._train)}
+
+    def _forward_without_dropout(self) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self._model(*self._channels)
+            return {"scores": self._model(*self._channels)}
 
     def _watched(self, scores: Tensor, val_loss: float) -> float:
         if self._config.monitor == "loss":

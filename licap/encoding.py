@@ -91,7 +91,9 @@ class Encoding:
         self._numbers: dict[str, PretrainEpoch] = {}
         for channel in channels:
             encoder, self._randomness[channel.name] = new_encoder(config, channel, graph_with_loops)
-            self._stages[channel.name] = Pretraining(encoder, channel.features, contrast, config.pretrain)
+            self._stages[channel.name] = Pretraining(
+                encoder, channel.features, contrast, config.pretrain, cuda_graphs=config.runtime.cuda_graphs
+            )
 
     @property
     def epoch(self) -> int:

@@ -27,7 +27,9 @@ def bin_centroids(h: Tensor, top: Tensor, column_of_top: Tensor, num_columns: in
     num_columns: B'. Returns: [B', D].
     """
     sums = h.new_zeros(num_columns, h.shape[1]).index_add(0, column_of_top, h[top])
-    return sums / torch.bincount(column_of_top, minlength=num_columns).to(h)[:, None]
+    # Not counted by bincount, for which a GPU stops to see how many bins there are.
+    counts = h.new_zeros(num_columns).index_add(0, column_of_top, h.new_ones(top.shape[0]))
+    return sums / counts[:, None]
 
 
 def top_bin_loss(h: Tensor, top: Tensor, nontop: Tensor, *, temperature: float) -> Tensor:

@@ -93,11 +93,26 @@ class PretrainEpoch:
 class Pretraining:
     """The stage: call `step` until it is `finished`. Starts from whatever parameters the encoder has."""
 
-    def __init__(self, encoder: Encoder, features: Tensor, contrast: Contrast, config: PretrainConfig) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        features: Tensor,
+        contrast: Contrast,
+        config: PretrainConfig,
+        *,
+        cuda_graphs: bool = False,
+    ) -> None:
         self.epoch = 0
         self.stopping = EarlyStopping(patience=config.patience, min_epoch=config.min_epoch, save_path="")
         self._encoder, self._features, self._contrast, self._config = encoder, features, contrast, config
-        self._learner = Learner(encoder, lr=config.lr, weight_decay=config.weight_decay, clip_norm=config.clip_norm)
+        self._learner = Learner(
+            encoder,
+            self._forward,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            clip_norm=config.clip_norm,
+            cuda_graph_on=features.device if cuda_graphs else None,
+        )
         self._last: Tensor | None = None
         self._best: Tensor | None = None
         self._best_parameters: dict[str, Tensor] | None = None
@@ -120,18 +135,21 @@ class Pretraining:
     def step(self) -> PretrainEpoch:
         """One epoch. Raises: DivergedError, before parameters, embeddings or early stopping are touched."""
         self._encoder.train()
-        embeddings = self._encoder(self._features)
-        losses = self._contrast.losses(embeddings)
-        check_finite(STAGE, self.epoch, {"loss": losses.total, "l1": losses.l1, "l2": losses.l2})
-        check_finite(STAGE, self.epoch, {"embedding": embeddings})
-        grad_norm = self._learner.gradients(losses.total)
-        check_finite(STAGE, self.epoch, {"gradient norm": grad_norm})
+        values, grad_norm = self._learner.gradients()
+        embeddings = values.pop("embedding")
+        check_finite(STAGE, self.epoch, {**values, "embedding": embeddings, "gradient norm": grad_norm})
         self._learner.update()
-        self._last = embeddings.detach()
-        if self.stopping.update(-losses.total.item(), self.epoch):
+        self._last = embeddings
+        numbers = PretrainEpoch(**{name: value.item() for name, value in values.items()}, grad_norm=grad_norm)
+        if self.stopping.update(-numbers.loss, self.epoch):
             self._best, self._best_parameters = self._last, self._learner.parameters()
         self.epoch += 1
-        return PretrainEpoch(losses.total.item(), losses.l1.item(), losses.l2.item(), grad_norm)
+        return numbers
+
+    def _forward(self) -> dict[str, Tensor]:
+        embeddings = self._encoder(self._features)
+        losses = self._contrast.losses(embeddings)
+        return {"loss": losses.total, "l1": losses.l1, "l2": losses.l2, "embedding": embeddings}
 
     def restore_best(self) -> None:
         """Gives the encoder the parameters of the best epoch, as they were after its step (published)."""

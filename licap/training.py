@@ -1,9 +1,12 @@
-"""What both stages share: one clipped Adam step at a time, and values that must be finite."""
+"""What both stages share: one clipped Adam step at a time, and values that must be finite.
+
+The passes of an epoch are functions without arguments, so that a GPU may record them; see `licap.cuda_graphs`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,22 +14,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from licap.cuda_graphs import CudaGraph
 from licap.errors import DivergedError
+
+Pass = Callable[[], dict[str, Tensor]]
 
 
 class Learner:
-    """A module and its Adam, with the gradient norm clipped."""
+    """A module and its Adam, with the gradient norm clipped.
 
-    def __init__(self, module: nn.Module, *, lr: float, weight_decay: float, clip_norm: float | None) -> None:
+    forward: a pass in training, whose value `loss` is lowered. cuda_graph_on: where it is recorded, if it is.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        forward: Pass,
+        *,
+        lr: float,
+        weight_decay: float,
+        clip_norm: float | None,
+        cuda_graph_on: torch.device | None = None,
+    ) -> None:
         self.module = module
+        self._forward = forward
+        self._parameters = [each for each in module.parameters() if each.requires_grad]
+        self._pass = epoch_pass(self._forward_and_backward, cuda_graph_on)
         self._adam = torch.optim.Adam(module.parameters(), lr=lr, weight_decay=weight_decay)
         self._clip_norm = math.inf if clip_norm is None else clip_norm
 
-    def gradients(self, loss: Tensor) -> float:
-        """Backward pass and clipping. Returns: the norm of the gradient before clipping."""
+    def gradients(self) -> tuple[dict[str, Tensor], float]:
+        """Forward and backward pass and clipping. Returns: forward's values; the gradient's norm before clipping."""
+        values = self._pass()
+        return values, float(nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
+
+    def _forward_and_backward(self) -> dict[str, Tensor]:
         self._adam.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(nn.utils.clip_grad_norm_(self.module.parameters(), self._clip_norm))
+        values = self._forward()
+        found = torch.autograd.grad(values["loss"], self._parameters, allow_unused=True)
+        for parameter, gradient in zip(self._parameters, found, strict=True):
+            parameter.grad = gradient
+        return {name: value.detach() for name, value in values.items()}
 
     def update(self) -> None:
         """Moves the parameters by the gradients."""
@@ -54,6 +82,11 @@ def _copied(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_copied(item) for item in value)
     return value
+
+
+def epoch_pass(function: Pass, cuda_graph_on: torch.device | None) -> Pass:
+    """The function itself, or recorded on a CUDA device where one is given."""
+    return function if cuda_graph_on is None else CudaGraph(function, cuda_graph_on)
 
 
 def check_finite(stage: str, epoch: int, values: Mapping[str, float | Tensor]) -> None:

@@ -288,7 +288,15 @@ class Trial:
             whole, channels = JointModel(whole, encoders, _existing(self._contrast), own), self._features
         else:
             channels = assemble(self._features, self._embeddings, own)
-        self._downstream = Downstream(whole, channels, labels, train=train, val=val, config=own)
+        self._downstream = Downstream(
+            whole,
+            channels,
+            labels,
+            train=train,
+            val=val,
+            config=own,
+            cuda_graphs=self.config.runtime.cuda_graphs,
+        )
 
     def _known_labels(self) -> Tensor:
         known = np.full_like(self._labels, np.nan)
@@ -341,7 +349,12 @@ def contrastive_sample(config: TrialConfig, dataset: Dataset) -> HierarchicalSam
 def check_machine(runtime: RuntimeConfig) -> torch.device:
     """The device that a trial will use. Raises: DeviceError where this machine lacks it, or the backend."""
     device = checked_device(runtime.device)
-    resolve_backend(runtime.backend, device, num_edges=0)
+    backend = resolve_backend(runtime.backend, device, num_edges=0)
+    if runtime.cuda_graphs and not (device.type == "cuda" and backend.recordable):
+        raise DeviceError(
+            f"runtime.cuda_graphs: epochs on {device} with backend {backend.name} cannot be recorded. "
+            "Set runtime.device to cuda and runtime.backend to triton, or runtime.cuda_graphs to false."
+        )
     return device
 
 

@@ -56,14 +56,14 @@ class _RelationAttention(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        z, el, er, em, out, lse, rising, share = ctx.saved_tensors
+        z, el, _, em = ctx.saved_tensors[:4]
         for_z, for_el, for_er, for_em, *_ = ctx.needs_input_grad
         edges: BothWays = ctx.edges
         grad = grad.contiguous()
-        at_dst, d_er = z.new_empty(z.shape[0], 3, z.shape[1]), torch.empty_like(er)
-        each = _flat(grad, er, out, lse, rising, share, at_dst, d_er)
-        slope = each[0].dtype.type(ctx.slope)
-        run(_relation().relation_backward_by_dst, edges.by_dst, *z.shape[1:], slope, *each)
+        slope = _flat(z)[0].dtype.type(ctx.slope)
+        at_dst, d_er = _at_destinations(ctx, grad, slope)
+        # At an epoch's peak, two more arrays of the size of z would be held for nobody; kept where the graph is.
+        ctx.maybe_clear_saved_tensors()
         d_z = _room(z, for_z)
         d_el, d_em = _room(el, for_el or for_em), _room(em, for_el or for_em, edges.by_src.chunks)
         if for_z or for_el or for_em:
@@ -77,6 +77,15 @@ class _RelationAttention(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _at_destinations(ctx: Any, grad: Tensor, slope: Any) -> tuple[Tensor, Tensor]:
+    """What the pass over destinations leaves: at_dst [N, 3, H] for the pass over sources, and d_er [N, H]."""
+    z, _, er, _, out, lse, rising, share = ctx.saved_tensors
+    at_dst, d_er = z.new_empty(z.shape[0], 3, z.shape[1]), torch.empty_like(er)
+    each = _flat(grad, er, out, lse, rising, share, at_dst, d_er)
+    run(_relation().relation_backward_by_dst, ctx.edges.by_dst, *z.shape[1:], slope, *each)
+    return at_dst, d_er
 
 
 class _DotAttention(torch.autograd.Function):

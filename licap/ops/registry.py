@@ -48,7 +48,7 @@ class Backend:
     """One implementation of the primitives.
 
     installed: whether its library is there, asked without importing it. device_types: those of torch it runs on, empty
-    for all.
+    for all. recordable: whether a CUDA graph may hold its calls, which then never wait for the device.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Backend:
     relation_attention: RelationAttention
     dot_attention: DotAttention
     neighbour_sum: NeighbourSum
+    recordable: bool = False
 
     def runs_on(self, device_type: str) -> bool:
         """Whether its kernels take tensors of a type of device, its library provided."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import licap.models
 from licap.config import DownstreamConfig, PretrainConfig, config_from
@@ -25,7 +27,9 @@ from licap.models import (
     build_encoder,
     build_model,
 )
+from licap.ops import BACKENDS, triton_launch
 from licap.presets import PRESETS
+from licap.pretrain import Contrast
 
 NOT_MODELS = {"__init__", "base", "dropout"}
 IN_DIM = 5
@@ -45,23 +49,54 @@ def num_channels(name: str) -> int:
     return 2 if DownstreamConfig(model=name).model_config.two_channels else 1
 
 
-def make_setting(graph: KnowledgeGraph = GRAPH, widths: Sequence[int] = (IN_DIM,)) -> Setting:
+def make_setting(graph: KnowledgeGraph = GRAPH, widths: Sequence[int] = (IN_DIM,), backend: str = "auto") -> Setting:
     """What models are built for; node 3 has no label."""
-    return Setting(graph=graph, widths=tuple(widths), labelled=np.arange(5) != 3, backend="auto")
+    return Setting(graph=graph, widths=tuple(widths), labelled=np.arange(5) != 3, backend=backend)
 
 
-def make(kind: str, name: str, graph: KnowledgeGraph = GRAPH, seed: int = 0) -> nn.Module:
+def make(kind: str, name: str, graph: KnowledgeGraph = GRAPH, seed: int = 0, backend: str = "auto") -> nn.Module:
     """A registered encoder or trained model with its default config, in float64."""
     torch.manual_seed(seed)
     if kind == "encoder":
-        return build_encoder(PretrainConfig(encoder=name), IN_DIM, 4, graph.with_self_loops(), "auto").double()
+        return build_encoder(PretrainConfig(encoder=name), IN_DIM, 4, graph.with_self_loops(), backend).double()
     widths = [IN_DIM + place for place in range(num_channels(name))]
-    return build_model(DownstreamConfig(model=name), make_setting(graph, widths)).double()
+    return build_model(DownstreamConfig(model=name), make_setting(graph, widths, backend)).double()
 
 
 def make_inputs(width: int = IN_DIM) -> Tensor:
     """Random features."""
     return torch.randn(5, width, dtype=torch.float64, generator=torch.Generator().manual_seed(width))
+
+
+def contrast() -> Contrast:
+    """Two top nodes in two bins, and three others."""
+    return Contrast(
+        top=torch.tensor([0, 1]),
+        nontop=torch.tensor([2, 3, 4]),
+        column_of_top=torch.tensor([0, 1]),
+        closeness_of_top=torch.ones(2, 2, dtype=torch.float64),
+        temperature=1.0,
+        eta1=1.0,
+        eta2=1.0,
+    )
+
+
+class Epoch(nn.Module):
+    """What an epoch computes of an encoder or a model: what is lowered, and what comes out without dropout."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("labels", LABELS)
+        self.register_buffer("train_nodes", TRAIN)
+
+    def forward(self, channels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """channels: each [N, width]."""
+        if isinstance(self.module.train(), DownstreamModel):
+            loss = self.module.training_loss(channels, self.labels, self.train_nodes)
+        else:
+            loss = contrast().losses(self.module(*channels)).total
+        return loss, self.module.eval()(*channels)
 
 
 @pytest.fixture(params=MODULES, ids=lambda kind: f"{kind[0]}-{kind[1]}")
@@ -142,6 +177,30 @@ def test_a_nodes_number_does_not_matter(build: Callable[..., nn.Module], inputs:
         place[torch.from_numpy(order)] = each
     expected = build().eval()(*inputs)
     torch.testing.assert_close(build(graph=renamed).eval()(*moved)[torch.from_numpy(order)], expected)
+
+
+@pytest.mark.parametrize("backend", [name for name, each in BACKENDS.items() if each.recordable])
+def test_an_epoch_needs_to_know_no_value(
+    build: Callable[..., nn.Module], inputs: list[Tensor], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A GPU would have to be waited for, which a CUDA graph refuses. torch's pretended tensors have shapes and no
+    # values, so that what asks for a value fails. Only launches of kernels are left out, which need the device.
+    if not BACKENDS[backend].installed():
+        pytest.skip(f"needs {backend}")
+    monkeypatch.setattr(triton_launch, "_run", lambda *given, **meta: None)
+    monkeypatch.setitem(BACKENDS, backend, replace(BACKENDS[backend], device_types=()))
+    # A graph of its own, as what is kept per graph is pretended too.
+    module = Epoch(build(graph=replace(GRAPH), backend=backend))
+    with FakeTensorMode() as pretended:
+        state = {
+            name: pretended.from_tensor(value) for name, value in (*module.named_parameters(), *module.named_buffers())
+        }
+        channels = [pretended.from_tensor(each) for each in inputs]
+        loss, scores = torch.func.functional_call(module, state, (channels,))
+        gradients = torch.autograd.grad(loss, [value for value in state.values() if value.requires_grad])
+        assert scores.shape[0] == GRAPH.num_nodes and len(gradients) == len(list(module.parameters()))
+        with pytest.raises(DataDependentOutputException):
+            loss.item()
 
 
 @pytest.mark.parametrize("name", TRAINED)
