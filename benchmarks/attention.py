@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from benchmarks import graphs, output, reference, roofline
-from benchmarks.command import add_backends, positive, run
+from benchmarks.command import add_backends, parsed, positive, run
 from benchmarks.measuring import WARM_UP, free_mb, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import ABOVE_MB, TOTAL_MB, Bars, Column, Findings, Panel, Table
 from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, load_libraries
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     graphs.add_options(parser)
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
-    add_backends(parser, UNFUSED)
+    add_backends(parser)
     parser.add_argument("--heads", type=positive, default=8)
     parser.add_argument("--width", type=positive, default=8, help="of a head")
     parser.add_argument("--threads", type=positive, default=1)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="vary edges, heads and width, one at a time")
     parser.add_argument("--most-edges", type=positive, default=EDGES[-1], help="where --growth ends")
     output.add_options(parser)
-    options = parser.parse_args()
+    options = parsed(parser, UNFUSED)
     torch.set_num_threads(options.threads)
     findings = Findings("attention", options)
     (grow if options.growth else compare)(findings, options)
@@ -58,7 +58,7 @@ def compare(findings: Findings, options: argparse.Namespace) -> None:
     findings.note(f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges (self loops included)")
     table = findings.table("primitives", _columns(options.backends))
     for name in options.primitives:
-        case = Case(name, graph, options.heads, options.width)
+        case = Case(name, graph, options.heads, options.width, options.device)
         _add_rows(findings, table, case, options)
     for key, title, unit in (
         ("total_ms", "forward and backward", "ms"),
@@ -91,12 +91,12 @@ def grow(findings: Findings, options: argparse.Namespace) -> None:
 def _growing(name: str, options: argparse.Namespace) -> Iterator[tuple[str, int, Case]]:
     """What is varied, its value, and the case."""
     for edges in (each for each in EDGES if each <= options.most_edges):
-        yield "edges", edges, Case(name, graphs.random_graph(edges), options.heads, options.width)
+        yield "edges", edges, Case(name, graphs.random_graph(edges), options.heads, options.width, options.device)
     middle = graphs.random_graph(options.edges or min(GROWTH_EDGES, options.most_edges))
     for heads in HEADS:
-        yield "heads", heads, Case(name, middle, heads, options.width)
+        yield "heads", heads, Case(name, middle, heads, options.width, options.device)
     for width in WIDTHS:
-        yield "width", width, Case(name, middle, options.heads, width)
+        yield "width", width, Case(name, middle, options.heads, width, options.device)
 
 
 def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Namespace, **where: str | int) -> None:
@@ -106,7 +106,7 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
         check_equal(case, rivals)
     turns = {name: case.passes(name).turn for name in rivals}
     # Bytes a second are told as seconds a byte, so that all turns give seconds.
-    turns[STREAM] = lambda: {STREAM: 1 / roofline.stream_bandwidth()}
+    turns[STREAM] = lambda: {STREAM: 1 / roofline.stream_bandwidth(case.device)}
     seconds = in_turns(turns, WARM_UP + options.repeats)
     per_byte, moved = settled(seconds[STREAM, STREAM]), case.moved()
     found = {name: [settled(seconds[part, name]) for part in ("forward", "backward")] for name in rivals}
@@ -135,7 +135,7 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
 
 def _fits(findings: Findings, case: Case) -> bool:
     """Whether the unfused reference may run: with less than half of the free memory, as others are at work too."""
-    needed, free = reference.bytes_needed(case.graph.num_edges, case.heads, case.width) / 2**20, free_mb()
+    needed, free = reference.bytes_needed(case.graph.num_edges, case.heads, case.width) / 2**20, free_mb(case.device)
     if needed < free / 2:
         return True
     findings.note(
@@ -148,7 +148,7 @@ def _fits(findings: Findings, case: Case) -> bool:
 def _once(case: Case, rival: str, threads: int) -> Callable[[], object]:
     """Forward and backward, in a process of their own."""
     torch.set_num_threads(threads)
-    load_libraries(rival, case.primitive)
+    load_libraries(rival, case.primitive, case.device)
     return case.passes(rival).turn
 
 

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable
 
 from licap.console import exit_status
-from licap.ops import available_backends
+from licap.ops import BACKENDS, available_backends
+from licap.trial import checked_device
+
+_RECORDED = "-recorded"
 
 
 def positive(text: str) -> int:
@@ -17,10 +20,37 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def add_backends(parser: argparse.ArgumentParser, *others: str) -> None:
-    """`--backends`: those of this machine. others: what else may be compared with them."""
-    names = [*available_backends(), *others]
-    parser.add_argument("--backends", nargs="+", default=names, choices=names)
+def add_backends(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--backends`, which `parsed` completes."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--backends", nargs="+", help="default: all that run on the device")
+
+
+def parsed(parser: argparse.ArgumentParser, *others: str, recorded: bool = False) -> argparse.Namespace:
+    """The options, with the backends that are compared; one that does not run on the device is refused.
+
+    others: what else may be compared with backends. recorded: whether an epoch as a CUDA graph is a rival of its own.
+    Raises: DeviceError for a device that is not there.
+    """
+    options = parser.parse_args()
+    device = checked_device(options.device)
+    there = [*available_backends(device.type), *others]
+    if recorded and device.type == "cuda":
+        there += [f"{name}{_RECORDED}" for name in there if name in BACKENDS and BACKENDS[name].recordable]
+    options.backends = options.backends or there
+    for name in options.backends:
+        if name not in there:
+            parser.error(f"--backends: {name} is not there on {device} (there are: {', '.join(there)})")
+    return options
+
+
+def runtime_of(options: argparse.Namespace, rival: str) -> dict[str, object]:
+    """The part of a trial's config that a rival among `options.backends` stands for."""
+    return {
+        "runtime.device": options.device,
+        "runtime.backend": rival.removesuffix(_RECORDED),
+        "runtime.cuda_graphs": rival.endswith(_RECORDED),
+    }
 
 
 def run(main: Callable[[], None]) -> None:

@@ -19,10 +19,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks import graphs, output
-from benchmarks.command import add_backends, positive, run
+from benchmarks.command import add_backends, parsed, positive, run, runtime_of
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
+from licap import cuda_graphs
 from licap.config import TrialConfig, config_from
 from licap.trial import Trial
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")
     output.add_options(parser)
-    options = parser.parse_args()
+    options = parsed(parser, recorded=True)
     findings = Findings("epoch", options)
     (compare_memory if options.peak else compare_times)(findings, options)
     findings.write()
@@ -49,7 +50,7 @@ def compare_times(findings: Findings, options: argparse.Namespace) -> None:
     config = _config(options, options.epochs + WARM_UP)
     dataset = graphs.dataset_of(options, options.features)
     trials = {
-        backend: Trial(config.with_values({"runtime.backend": backend}), dataset=dataset)
+        backend: Trial(config.with_values(runtime_of(options, backend)), dataset=dataset)
         for backend in options.backends
     }
     rivals = {backend: partial(_epoch, trial) for backend, trial in trials.items()}
@@ -97,11 +98,14 @@ def compare_memory(findings: Findings, options: argparse.Namespace) -> None:
 
 
 def _pretraining(options: argparse.Namespace, backend: str) -> Callable[[], object]:
-    """The second epoch of pretraining; the first one has the probe and makes the indices."""
-    config = _config(options, 2).with_values({"runtime.backend": backend})
+    """The second epoch of pretraining; the first one has the probe and makes the indices. A replay comes later."""
+    runtime = runtime_of(options, backend)
+    epochs = cuda_graphs.WARM_UP + 1 if runtime["runtime.cuda_graphs"] else 1
+    config = _config(options, epochs + 1).with_values(runtime)
     trial = Trial(config, dataset=graphs.dataset_of(options, options.features))
-    load_libraries(backend, "relation_attention")
-    next(trial)
+    load_libraries(config.runtime.backend, "relation_attention", options.device)
+    for _ in range(epochs):
+        next(trial)
     return partial(next, trial)
 
 

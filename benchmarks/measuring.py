@@ -1,7 +1,8 @@
 """How benchmarks measure: rivals that take turns in one process, and processes of their own for memory. Linux only.
 
 Rivals take turns so that a busy machine slows all alike; of each the median counts, its first turns left out. A peak
-belongs to a process, so what is asked for its memory runs in one of its own, which does nothing else.
+belongs to a process, so what is asked for its memory runs in one of its own, which does nothing else. A process that
+uses a GPU is waited for until the GPU is done, and its memory is what it holds there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 # Turns in which libraries load, kernels compile, and caches and branch predictors settle.
 WARM_UP = 2
 
@@ -26,9 +29,17 @@ T = TypeVar("T")
 
 def timed(call: Callable[[], T]) -> tuple[T, float]:
     """What a call gives, and its seconds."""
+    _finish()
     began = time.perf_counter()
     given = call()
+    _finish()
     return given, time.perf_counter() - began
+
+
+def _finish() -> None:
+    """Waits for what a GPU has been given, where one is used."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def in_turns(rivals: Mapping[str, Turn], rounds: int) -> dict[tuple[str, str], list[float]]:
@@ -58,7 +69,7 @@ def yardstick(rivals: Sequence[str]) -> str:
 class Used:
     """What a run took of a process that does nothing else.
 
-    seconds: of the run. processor: its seconds of processor time, all threads together. before: MB resident when it
+    seconds: of the run. processor: its seconds of processor time, all threads together. before: MB held when it
     began. during: the largest MB while it ran. total: the largest MB of the whole process, with what was there before.
     """
 
@@ -108,13 +119,28 @@ def _measured(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any
     # What has been freed and is kept for later would hide as much of the run.
     ctypes.CDLL(None).malloc_trim(0)
     _together.wait()
-    largest, before = memory_mb("VmHWM"), memory_mb("VmRSS")
-    # Makes the kernel forget the peak so far.
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    most, before = _most_mb(), _held_mb()
+    _forget_most()
     began = time.process_time()
     _, seconds = timed(run)
-    processor, during = time.process_time() - began, memory_mb("VmHWM")
-    return Used(seconds, processor, before, during, max(largest, during))
+    processor, during = time.process_time() - began, _most_mb()
+    return Used(seconds, processor, before, during, max(most, during))
+
+
+def _held_mb() -> float:
+    return torch.cuda.memory_allocated() / 2**20 if torch.cuda.is_initialized() else memory_mb("VmRSS")
+
+
+def _most_mb() -> float:
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else memory_mb("VmHWM")
+
+
+def _forget_most() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        # How the kernel is told.
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def memory_mb(field: str, process: int | str = "self") -> float:
@@ -127,7 +153,9 @@ def memory_mb(field: str, process: int | str = "self") -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), 0.0)
 
 
-def free_mb() -> float:
-    """MB of this machine that are free, or can be freed without writing to disk."""
+def free_mb(device: str) -> float:
+    """MB that are free on a GPU, or of this machine's, those included that can be freed without writing to disk."""
+    if device != "cpu":
+        return torch.cuda.mem_get_info(device)[0] / 2**20
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))

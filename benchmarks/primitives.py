@@ -54,12 +54,13 @@ PRIMITIVES: Mapping[str, Primitive] = {
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A primitive on a graph with so many heads of a width; a sum has rows of heads · width."""
+    """A primitive on a graph with so many heads of a width; a sum has rows of heads · width. device: of its tensors."""
 
     primitive: str
     graph: KnowledgeGraph
     heads: int
     width: int
+    device: str = "cpu"
 
     def moved(self) -> roofline.Moved:
         """The bytes that the two passes must move."""
@@ -76,7 +77,7 @@ class Case:
             "F": self.heads * self.width,
         }
         shapes = [[sizes[letter] for letter in shape] for shape in PRIMITIVES[self.primitive].shapes]
-        return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+        return [torch.randn(shape, generator=generator).to(self.device).requires_grad_() for shape in shapes]
 
     def passes(self, rival: str) -> Passes:
         """The two passes of a rival on inputs of their own."""
@@ -96,7 +97,7 @@ class Passes:
         """Seconds of `forward` and `backward`."""
         out, forward = timed(self._forward)
         if self._grad is None:
-            self._grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+            self._grad = _gradient_of(out)
         grad = self._grad
         _, backward = timed(lambda: torch.autograd.grad(out, self._inputs, grad))
         return {"forward": forward, "backward": backward}
@@ -104,14 +105,18 @@ class Passes:
     def results(self) -> list[Tensor]:
         """The output and the gradients of all inputs."""
         out = self._forward()
-        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
-        return [out.detach(), *torch.autograd.grad(out, self._inputs, grad)]
+        return [out.detach(), *torch.autograd.grad(out, self._inputs, _gradient_of(out))]
 
 
-def load_libraries(rival: str, primitive: str) -> None:
+def _gradient_of(out: Tensor) -> Tensor:
+    """A random gradient, the same each time."""
+    return torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.device)
+
+
+def load_libraries(rival: str, primitive: str, device: str) -> None:
     """Lets a rival load what it needs, on a graph of two nodes: in a peak it would count as memory of the work."""
     graph = KnowledgeGraph.from_edges([0, 1], [1, 0], [0, 0], num_nodes=2, num_relations=1)
-    Case(primitive, graph, 2, 2).passes(rival).turn()
+    Case(primitive, graph, 2, 2, device).passes(rival).turn()
 
 
 def check_equal(case: Case, rivals: Sequence[str]) -> None:

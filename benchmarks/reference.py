@@ -16,7 +16,7 @@ from licap.ops.per_graph import PerGraph
 
 def relation_attention(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
     """See `licap.ops.relation_attention`."""
-    src, dst, rel = _ends(graph)
+    src, dst, rel = _ends(graph, z.device)
     return _attended(leaky_relu(el[src] + er[dst] + em[rel], slope), z, src, dst)
 
 
@@ -24,7 +24,7 @@ def dot_attention(
     q: Tensor, k: Tensor, v: Tensor, gain: Tensor, shift: Tensor, relation_key: Tensor | None, graph: KnowledgeGraph
 ) -> Tensor:
     """See `licap.ops.dot_attention`."""
-    src, dst, rel = _ends(graph)
+    src, dst, rel = _ends(graph, q.device)
     logits = (q[dst] * k[src]).sum(-1) * gain[rel] + shift[rel]
     if relation_key is not None:
         logits = logits + (q[src] * relation_key[rel]).sum(-1)
@@ -33,7 +33,7 @@ def dot_attention(
 
 def neighbour_sum(x: Tensor, graph: KnowledgeGraph) -> Tensor:
     """See `licap.ops.neighbour_sum`."""
-    src, dst, _ = _ends(graph)
+    src, dst, _ = _ends(graph, x.device)
     return torch.zeros_like(x).index_add(0, dst, x[src])
 
 
@@ -57,7 +57,7 @@ def _attended(logits: Tensor, messages: Tensor, src: Tensor, dst: Tensor) -> Ten
 
 
 @PerGraph
-def _ends(graph: KnowledgeGraph) -> tuple[Tensor, Tensor, Tensor]:
+def _ends(graph: KnowledgeGraph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """src, dst and rel as torch's gathering takes them."""
-    src, dst, rel = (torch.from_numpy(ids.astype("int64")) for ids in (graph.src, graph.dst, graph.rel))
+    src, dst, rel = (torch.from_numpy(ids.astype("int64")).to(device) for ids in (graph.src, graph.dst, graph.rel))
     return src, dst, rel

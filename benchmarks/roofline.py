@@ -104,20 +104,21 @@ def neighbour_sum(graph: KnowledgeGraph, heads: int, width: int) -> Moved:
     return Moved(each, each)
 
 
-def stream_bandwidth() -> float:
-    """Bytes a second of a triad, a = b + 3 c, over arrays of 128 MB, on torch's threads.
+def stream_bandwidth(device: str) -> float:
+    """Bytes a second of a triad, a = b + 3 c, over arrays of 128 MB, on torch's threads or on a GPU.
 
     Counts what is read and written (12 bytes an element), as STREAM does (McCalpin, 1995).
     """
-    a, b, c = _arrays()
+    a, b, c = _arrays(device)
     _, seconds = timed(lambda: torch.add(b, c, alpha=3.0, out=a))
     return 3 * _WORD * _STREAM / seconds
 
 
 @cache
-def _arrays() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _arrays(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Made once: the first touch of a page costs more than any later one."""
-    return torch.ones(_STREAM), torch.ones(_STREAM), torch.ones(_STREAM)
+    a, b, c = (torch.ones(_STREAM, device=device) for _ in range(3))
+    return a, b, c
 
 
 def _traffic(*, ids: int, gathered: int, tables: int, own: int) -> Traffic:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
-from benchmarks.command import add_backends, positive, run
+from benchmarks.command import add_backends, parsed, positive, run, runtime_of
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--downstream-epochs", type=positive, default=200)
     parser.add_argument("--slots", action="store_true", help="compare one trial alone with two side by side")
     output.add_options(parser)
-    options = parser.parse_args()
+    options = parsed(parser, recorded=True)
     findings = Findings("trial", options)
     (compare_slots if options.slots else compare_backends)(findings, options)
     findings.write()
@@ -119,8 +119,8 @@ def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[
     """A whole trial, to be run in a process of its own."""
     config = config_from(
         {
+            **runtime_of(options, backend),
             "runtime.threads": threads,
-            "runtime.backend": backend,
             "pretrain.max_epochs": options.pretrain_epochs,
             "pretrain.patience": options.pretrain_epochs,
             "downstream.max_epochs": options.downstream_epochs,
@@ -128,7 +128,7 @@ def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[
         }
     )
     trial = Trial(config, dataset=graphs.dataset_of(options))
-    load_libraries(backend, "relation_attention")
+    load_libraries(config.runtime.backend, "relation_attention", options.device)
     return lambda: deque(trial, maxlen=0)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Calls before recording: libraries allocate what they need, kernels are compiled, what is kept per graph is made.
-_WARM_UP = 3
+WARM_UP = 3
 
 
 class CudaGraph:
@@ -29,7 +29,7 @@ class CudaGraph:
         """What the function returns; the tensors are the caller's, no later call changes them."""
         self._calls += 1
         with torch.cuda.device(self._device):
-            if self._calls <= _WARM_UP:
+            if self._calls <= WARM_UP:
                 return self._aside()
             if self._graph is None:
                 self._graph = self._recorded()

@@ -25,6 +25,9 @@ _MOST_VISITS = 100_000
 # YAML 1.1 wants a dot and a signed exponent; people write 1e-5, 1E-2 and 5e3.
 _NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)$")
 
+# Of Unicode; beside the newline, YAML takes them for line ends too.
+_OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads every usual way of writing a float."""
@@ -35,9 +38,19 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.01234
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes text which `_Loader` would read as a number, as a folder called 1e5."""
+    """SafeDumper whose text reads back as it was.
+
+    It quotes what `_Loader` would read as a number, as a folder called 1e5, and escapes line ends other than the common
+    one, which stand for a space or for the common one when they are read.
+    """
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """See the class."""
+        escaped = '"' if _OTHER_LINE_ENDS.search(data) else None
+        return self.represent_scalar(_TEXT, data, style=escaped)
 
 
+_Dumper.add_representer(str, _Dumper.represent_str)
 _Dumper.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeDumper.yaml_implicit_resolvers.items()}
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 

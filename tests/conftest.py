@@ -10,6 +10,15 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps together, where tests run side by side, what shares costly fixtures: a file, and all tests of searches."""
+    for item in items:
+        folder = item.path.parent
+        together = folder.name if folder.name == "engine" else str(item.path.relative_to(folder.parent))
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder of the checkout."""

@@ -23,7 +23,7 @@ LICAP_LAYERS = (
     ("checkpoint", "graph"),
     ("datasets", "splits", "results"),
     ("sampling", "losses", "ops"),
-    ("models",),
+    ("models", "cuda_graphs"),
     ("training", "probe"),
     ("pretrain", "downstream", "label_scale"),
     ("signals",),

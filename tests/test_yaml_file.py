@@ -193,6 +193,7 @@ texts = st.one_of(
         ["1e5", "5e3", "1E-2", "yes", "null", "~", "0x1", "1:30", "#", "a: b", "- x", "<<", "", " x", "1_0e1"]
     ),
     st.from_regex(r"[-+]?[0-9._]{0,3}[eE]?[-+]?[0-9]{0,2}", fullmatch=True),
+    st.text("a \n\r\x85\u2028\u2029\ufeff", max_size=6),
 )
 
 

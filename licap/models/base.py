@@ -146,13 +146,24 @@ def linear_of_sums(layer: nn.Linear, h: Tensor, sums: Callable[[Tensor], Tensor]
     return out if layer.bias is None else out + layer.bias
 
 
+def dots_of_heads(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """⟨x, w⟩ per head for each of the weights, all as one product with a matrix that is mostly zeros.
+
+    Sums of elementwise products, or a product per head, would need further arrays of x's size, forward and backward.
+    x: [N, H · D], heads side by side. weights: each [H, D]. Returns: [N, H] for each.
+    """
+    blocks: list[Tensor] = [torch.block_diag(*each.unsqueeze(-1)) for each in weights]  # type: ignore[no-untyped-call]
+    return (x @ torch.cat(blocks, dim=1)).chunk(len(weights), dim=1)
+
+
 def attention_heads(h: Tensor, weight: Tensor, attn_src: Tensor, attn_dst: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What GAT's attention is made of: z = W h, and its products with the source and destination attention vectors.
 
     h: [N, in]. weight: [H, D, in]. attn_src, attn_dst: [H, D]. Returns: z [N, H, D], el and er [N, H].
     """
-    z = nn.functional.linear(h, weight.flatten(0, 1)).view(-1, *weight.shape[:2])
-    return z, (z * attn_src).sum(-1), (z * attn_dst).sum(-1)
+    z = nn.functional.linear(h, weight.flatten(0, 1))
+    el, er = dots_of_heads(z, attn_src, attn_dst)
+    return z.view(-1, *weight.shape[:2]), el, er
 
 
 def new_seed() -> int:

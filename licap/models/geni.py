@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
-from licap.models.base import MODELS, DownstreamModel, Setting, register, relation_parameter, xavier_normal
+from licap.models.base import (
+    MODELS,
+    DownstreamModel,
+    Setting,
+    dots_of_heads,
+    register,
+    relation_parameter,
+    xavier_normal,
+)
 from licap.models.dropout import Dropout
 from licap.ops import relation_attention
 
@@ -31,9 +39,8 @@ class ScoringNetworks(nn.Module):
         """inputs: [N, in]. Returns: [N, H]."""
         hidden = nn.functional.linear(inputs, self.weight1.flatten(0, 1), self.bias1.flatten())
         hidden = nn.functional.relu(hidden, inplace=True)
-        # One product for all heads: a matrix per head would need a transposed copy of the largest array here.
-        weight2: Tensor = torch.block_diag(*self.weight2.unsqueeze(-1))  # type: ignore[no-untyped-call]
-        return hidden @ weight2 + self.bias2
+        (scores,) = dots_of_heads(hidden, self.weight2)
+        return scores + self.bias2
 
 
 class ScoreAggregation(nn.Module):
