@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps together, where tests run side by side, what shares costly fixtures: a file, and all tests of searches."""
-    for item in items:
-        folder = item.path.parent
-        together = folder.name if folder.name == "engine" else str(item.path.relative_to(folder.parent))
-        item.add_marker(pytest.mark.xdist_group(together))
+class Together(LoadScopeScheduling):
+    """Where tests run side by side (`-n 2`), one worker has what shares costly fixtures: a file, or all of searches."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "tests/engine" if file.startswith("tests/engine/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Tells pytest-xdist of it."""
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
