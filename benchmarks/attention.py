@@ -22,9 +22,9 @@ import torch
 
 from benchmarks import graphs, output, reference, roofline
 from benchmarks.command import add_backends, parsed, positive, run
-from benchmarks.measuring import WARM_UP, free_mb, in_own_process, in_turns, settled, yardstick
+from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import ABOVE_MB, TOTAL_MB, Bars, Column, Findings, Panel, Table
-from benchmarks.primitives import PRIMITIVES, UNFUSED, Case, check_equal, load_libraries
+from benchmarks.primitives import PRIMITIVES, Case, check_equal, load_libraries
 
 STREAM = "stream"
 EDGES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="vary edges, heads and width, one at a time")
     parser.add_argument("--most-edges", type=positive, default=EDGES[-1], help="where --growth ends")
     output.add_options(parser)
-    options = parsed(parser, UNFUSED)
+    options = parsed(parser)
     torch.set_num_threads(options.threads)
     findings = Findings("attention", options)
     (grow if options.growth else compare)(findings, options)
@@ -101,7 +101,7 @@ def _growing(name: str, options: argparse.Namespace) -> Iterator[tuple[str, int,
 
 def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Namespace, **where: str | int) -> None:
     """Measures a case: a row for each rival that fits into memory."""
-    rivals = [name for name in options.backends if name != UNFUSED or _fits(findings, case)]
+    rivals = reference.fitting(findings, options.backends, case.graph.num_edges, case.heads, case.width, case.device)
     if not options.growth:
         check_equal(case, rivals)
     turns = {name: case.passes(name).turn for name in rivals}
@@ -131,18 +131,6 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
             bandwidth_gb_s=1e-9 / per_byte,
             **where,
         )
-
-
-def _fits(findings: Findings, case: Case) -> bool:
-    """Whether the unfused reference may run: with less than half of the free memory, as others are at work too."""
-    needed, free = reference.bytes_needed(case.graph.num_edges, case.heads, case.width) / 2**20, free_mb(case.device)
-    if needed < free / 2:
-        return True
-    findings.note(
-        f"{UNFUSED} is left out at {case.graph.num_edges:,} edges, {case.heads} heads of width {case.width}: "
-        f"it would take about {needed / 1024:.1f} GB, and {free / 1024:.1f} GB are free"
-    )
-    return False
 
 
 def _once(case: Case, rival: str, threads: int) -> Callable[[], object]:

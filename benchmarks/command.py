@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from benchmarks.reference import UNFUSED
 from licap.console import exit_status
 from licap.ops import BACKENDS, available_backends
 from licap.trial import checked_device
@@ -26,15 +27,15 @@ def add_backends(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backends", nargs="+", help="default: all that run on the device")
 
 
-def parsed(parser: argparse.ArgumentParser, *others: str, recorded: bool = False) -> argparse.Namespace:
-    """The options, with the backends that are compared; one that does not run on the device is refused.
+def parsed(parser: argparse.ArgumentParser, *, recorded: bool = False) -> argparse.Namespace:
+    """The options, with the rivals that are compared; a backend that does not run on the device is refused.
 
-    others: what else may be compared with backends. recorded: whether an epoch as a CUDA graph is a rival of its own.
+    recorded: whether an epoch as a CUDA graph is a rival of its own.
     Raises: DeviceError for a device that is not there.
     """
     options = parser.parse_args()
     device = checked_device(options.device)
-    there = [*available_backends(device.type), *others]
+    there = [*available_backends(device.type), UNFUSED]
     if recorded and device.type == "cuda":
         there += [f"{name}{_RECORDED}" for name in there if name in BACKENDS and BACKENDS[name].recordable]
     options.backends = options.backends or there
@@ -45,10 +46,13 @@ def parsed(parser: argparse.ArgumentParser, *others: str, recorded: bool = False
 
 
 def runtime_of(options: argparse.Namespace, rival: str) -> dict[str, object]:
-    """The part of a trial's config that a rival among `options.backends` stands for."""
+    """The part of a trial's config that a rival among `options.backends` stands for.
+
+    For the unfused one it is half of it: `benchmarks.reference.standing_in` must hold while the trial runs.
+    """
     return {
         "runtime.device": options.device,
-        "runtime.backend": rival.removesuffix(_RECORDED),
+        "runtime.backend": "torch" if rival == UNFUSED else rival.removesuffix(_RECORDED),
         "runtime.cuda_graphs": rival.endswith(_RECORDED),
     }
 

@@ -23,6 +23,7 @@ from benchmarks.command import add_backends, parsed, positive, run, runtime_of
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
+from benchmarks.reference import fitting, standing_in
 from licap import cuda_graphs
 from licap.config import TrialConfig, config_from
 from licap.trial import Trial
@@ -49,11 +50,12 @@ def compare_times(findings: Findings, options: argparse.Namespace) -> None:
     """Seconds of an epoch by stage and backend."""
     config = _config(options, options.epochs + WARM_UP)
     dataset = graphs.dataset_of(options, options.features)
+    options.backends = _fitting(findings, options, dataset.graph.num_edges)
     trials = {
         backend: Trial(config.with_values(runtime_of(options, backend)), dataset=dataset)
         for backend in options.backends
     }
-    rivals = {backend: partial(_epoch, trial) for backend, trial in trials.items()}
+    rivals = {backend: partial(_epoch, trial, backend) for backend, trial in trials.items()}
     seconds = {case: settled(times) for case, times in in_turns(rivals, config.total_budget).items()}
     other = yardstick(options.backends)
     columns = [
@@ -72,6 +74,7 @@ def compare_times(findings: Findings, options: argparse.Namespace) -> None:
 
 def compare_memory(findings: Findings, options: argparse.Namespace) -> None:
     """The peak of pretraining by backend."""
+    options.backends = _fitting(findings, options, options.edges or graphs.graph_of(options).num_edges)
     columns = [
         Column("backend", "backend"),
         BEFORE_MB,
@@ -105,14 +108,20 @@ def _pretraining(options: argparse.Namespace, backend: str) -> Callable[[], obje
     trial = Trial(config, dataset=graphs.dataset_of(options, options.features))
     load_libraries(config.runtime.backend, "relation_attention", options.device)
     for _ in range(epochs):
-        next(trial)
-    return partial(next, trial)
+        _epoch(trial, backend)
+    return partial(_epoch, trial, backend)
 
 
-def _epoch(trial: Trial) -> Mapping[str, float]:
+def _epoch(trial: Trial, rival: str) -> Mapping[str, float]:
     """One epoch, by the stage it was in."""
-    report, seconds = timed(partial(next, trial))
+    with standing_in(rival):
+        report, seconds = timed(partial(next, trial))
     return {report.stage: seconds}
+
+
+def _fitting(findings: Findings, options: argparse.Namespace, edges: int) -> list[str]:
+    own = _config(options, 1).pretrain
+    return fitting(findings, options.backends, edges, own.heads, own.hidden, options.device)
 
 
 def _config(options: argparse.Namespace, epochs: int) -> TrialConfig:

@@ -18,7 +18,6 @@ from benchmarks.measuring import timed
 from licap.graph import KnowledgeGraph
 from licap.ops import BACKENDS
 
-UNFUSED = "unfused"
 SLOPE = 0.01
 
 
@@ -82,7 +81,7 @@ class Case:
     def passes(self, rival: str) -> Passes:
         """The two passes of a rival on inputs of their own."""
         inputs = self.inputs()
-        whose: Any = reference if rival == UNFUSED else BACKENDS[rival]
+        whose: Any = reference if rival == reference.UNFUSED else BACKENDS[rival]
         return Passes(partial(PRIMITIVES[self.primitive].call, whose, inputs, self.graph), inputs)
 
 

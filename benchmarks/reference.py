@@ -1,17 +1,27 @@
 """The primitives in plain torch with every intermediate value of an edge as a row of an array: the yardstick unfused.
 
 Rows are gathered to edges, exponentiated, and added up by `index_add`; autograd keeps what the backward pass needs.
-Same shapes and results as `licap.ops`. Notation: N nodes, E edges, R relations, H heads, D width.
+Same shapes and results as `licap.ops`; a trial takes it where it stands in for the backend torch.
+Notation: N nodes, E edges, R relations, H heads, D width.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from benchmarks.measuring import free_mb
+from benchmarks.output import Findings
 from licap.graph import KnowledgeGraph
+from licap.ops import BACKENDS
 from licap.ops.per_graph import PerGraph
+
+UNFUSED = "unfused"
 
 
 def relation_attention(z: Tensor, el: Tensor, er: Tensor, em: Tensor, graph: KnowledgeGraph, *, slope: float) -> Tensor:
@@ -37,7 +47,35 @@ def neighbour_sum(x: Tensor, graph: KnowledgeGraph) -> Tensor:
     return torch.zeros_like(x).index_add(0, dst, x[src])
 
 
-def bytes_needed(edges: int, heads: int, width: int) -> int:
+@contextmanager
+def standing_in(rival: str) -> Iterator[None]:
+    """Within, where the rival is `unfused`, the backend torch is this one: configs know the program's own alone."""
+    own = BACKENDS["torch"]
+    if rival == UNFUSED:
+        BACKENDS["torch"] = replace(
+            own, relation_attention=relation_attention, dot_attention=dot_attention, neighbour_sum=neighbour_sum
+        )
+    try:
+        yield
+    finally:
+        BACKENDS["torch"] = own
+
+
+def fitting(
+    findings: Findings, rivals: Sequence[str], edges: int, heads: int, width: int, device: str = "cpu"
+) -> list[str]:
+    """The rivals, without `unfused` where it would take half of the free memory: others are at work too."""
+    needed, free = _bytes_needed(edges, heads, width) / 2**20, free_mb(device)
+    if UNFUSED not in rivals or needed < free / 2:
+        return list(rivals)
+    findings.note(
+        f"{UNFUSED} is left out at {edges:,} edges, {heads} heads of width {width}: "
+        f"it would take about {needed / 1024:.1f} GB, and {free / 1024:.1f} GB are free"
+    )
+    return [name for name in rivals if name != UNFUSED]
+
+
+def _bytes_needed(edges: int, heads: int, width: int) -> int:
     """About the peak of forward and backward, in float32.
 
     Ten [E, H] arrays (logits, their parts and exponentials, and gradients) and four [E, H, D] ones (gathered and

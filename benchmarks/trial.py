@@ -24,6 +24,7 @@ from benchmarks.command import add_backends, parsed, positive, run, runtime_of
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
+from benchmarks.reference import standing_in
 from licap.config import config_from
 from licap.trial import Trial
 
@@ -129,7 +130,12 @@ def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[
     )
     trial = Trial(config, dataset=graphs.dataset_of(options))
     load_libraries(config.runtime.backend, "relation_attention", options.device)
-    return lambda: deque(trial, maxlen=0)
+
+    def whole() -> None:
+        with standing_in(backend):
+            deque(trial, maxlen=0)
+
+    return whole
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ def test_attention_compares_rivals_and_tells_their_share_of_the_roofline(reposit
         (["attention", "--repeats", "0"], "--repeats: 0 is no whole number above 0"),
         (["attention", "--data", "/nowhere"], "error: /nowhere: no such folder"),
         (["epoch", *TINY, "--model", "nope"], "error: downstream.model: must be one of"),
+        (["epoch", *TINY, "--device", "warp"], "error: runtime.device: unknown device 'warp'"),
+        (["trial", *TINY, "nope"], "--backends: nope is not there on cpu (there are: "),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(words: list[str], said: str, repository: Path) -> None:
@@ -59,18 +61,20 @@ def test_a_mistake_is_told_in_a_sentence(words: list[str], said: str, repository
 
 
 def test_epoch_tells_both_stages(repository: Path, tmp_path: Path) -> None:
-    rows = written(["epoch", *TINY, "--epochs", "1"], repository, tmp_path)["tables"]["epochs"]
-    assert [(row["stage"], row["backend"], row["faster"]) for row in rows] == [
-        ("pretrain", "torch", 1.0),
-        ("downstream", "torch", 1.0),
-    ]
+    rows = written(["epoch", *TINY, "unfused", "--epochs", "1"], repository, tmp_path)["tables"]["epochs"]
+    stages = [(stage, rival) for stage in ("pretrain", "downstream") for rival in ("torch", "unfused")]
+    assert [(row["stage"], row["backend"]) for row in rows] == stages
+    assert [row["faster"] == 1.0 for row in rows] == [rival == "torch" for _, rival in stages]
 
 
 def test_epoch_tells_the_peak_of_pretraining(repository: Path, tmp_path: Path) -> None:
     # Large enough that an epoch's arrays are no remainder of what the process holds anyway.
-    words = ["epoch", *TINY, "--edges", "20000", "--nodes", "3000", "--peak"]
-    (row,) = written(words, repository, tmp_path)["tables"]["peaks"]
-    assert row["total_mb"] >= row["before_mb"] + row["above_mb"] > row["before_mb"] > 0
+    words = ["epoch", *TINY, "unfused", "--edges", "20000", "--nodes", "3000", "--peak"]
+    fused, unfused = written(words, repository, tmp_path)["tables"]["peaks"]
+    for row in (fused, unfused):
+        assert row["total_mb"] >= row["before_mb"] + row["above_mb"] > row["before_mb"] > 0
+    # Rows of every edge and head are what the other keeps none of.
+    assert unfused["above_mb"] > 2 * fused["above_mb"]
 
 
 def test_trial_tells_seconds_and_memory(repository: Path, tmp_path: Path) -> None:
