@@ -36,9 +36,14 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
     return given, time.perf_counter() - began
 
 
+def _on_gpu() -> bool:
+    """Whether this process uses one."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 def _finish() -> None:
-    """Waits for what a GPU has been given, where one is used."""
-    if torch.cuda.is_initialized():
+    """Waits for what a GPU has been given."""
+    if _on_gpu():
         torch.cuda.synchronize()
 
 
@@ -128,15 +133,15 @@ def _measured(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any
 
 
 def _held_mb() -> float:
-    return torch.cuda.memory_allocated() / 2**20 if torch.cuda.is_initialized() else memory_mb("VmRSS")
+    return torch.cuda.memory_allocated() / 2**20 if _on_gpu() else memory_mb("VmRSS")
 
 
 def _most_mb() -> float:
-    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else memory_mb("VmHWM")
+    return torch.cuda.max_memory_allocated() / 2**20 if _on_gpu() else memory_mb("VmHWM")
 
 
 def _forget_most() -> None:
-    if torch.cuda.is_initialized():
+    if _on_gpu():
         torch.cuda.reset_peak_memory_stats()
     else:
         # How the kernel is told.

@@ -88,7 +88,7 @@ def turn(adam: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> dict[str, f
 
     def epoch() -> None:
         adam.zero_grad(set_to_none=True)
-        loss().backward()
+        loss().backward()  # type: ignore[no-untyped-call]
         adam.step()
 
     return {"epoch": timed(epoch)[1]}

@@ -62,13 +62,14 @@ class UnfusedRGTN(RGTN):
         for name, h in zip(CHANNELS, channels, strict=True):
             h = self.dropout(h)
             for layer in self.get_submodule(name).children():
-                h = self._layer(layer, h)
+                assert isinstance(layer, TowerLayer)
+                h = self._through(layer, h)
             towers.append(h)
         x = torch.stack(towers, dim=1)
         mixed = self.coattention(x) + x
         return torch.stack([self.bn[name](mixed[:, place]) for place, name in enumerate(CHANNELS)], dim=1)
 
-    def _layer(self, layer: TowerLayer, h: Tensor) -> Tensor:
+    def _through(self, layer: TowerLayer, h: Tensor) -> Tensor:
         shape = (-1, layer._heads, layer._hidden)
         q, k, v = (linear(h, weight).view(shape) for weight in (layer.q, layer.k, layer.v))
         out = self._attend(layer, q, k, v).flatten(1)
