@@ -1,9 +1,14 @@
-"""What does a search cost beside the training: seconds for a trial that does next to nothing, and memory of the driver?
+"""What does a search cost beside the training, and how much faster is one whose backend is faster?
 
     python -m benchmarks.search [--trials 100] [--slots 2] [--pruner none]
+    python -m benchmarks.search --backends numba torch dgl [--data FOLDER] [--trials 4] [--rounds 3]
 
-Runs search/run.py on a graph of 60 nodes. Each trial reports ten epochs of a few milliseconds, which count.
-The first ten trials are left out: processes start in them.
+Without backends: seconds for a trial that does next to nothing, and memory of the driver. Runs search/run.py on a graph
+of 60 nodes. Each trial reports ten epochs of a few milliseconds, which count. The first ten trials are left out:
+processes start in them.
+
+With backends: searches of a few whole trials (twenty epochs of pretraining, fifty of GENI, structure features), which
+take turns. A trial's seconds count from when its worker takes it up; those that workers begin with are left out.
 """
 
 from __future__ import annotations
@@ -18,8 +23,10 @@ from pathlib import Path
 
 from benchmarks import output
 from benchmarks.command import positive, run
-from benchmarks.measuring import memory_mb
+from benchmarks.measuring import memory_mb, yardstick
 from benchmarks.output import Bars, Column, Findings
+from licap.ops import available_backends
+from licap.yaml_file import write_yaml
 from search.study import Ended, Study
 
 WARM_UP = 10
@@ -36,35 +43,91 @@ report_every: 1
 """
 
 
+COMPARED = {
+    "name": "compared",
+    "config": {
+        "pretrain": {"max_epochs": 20, "patience": 20},
+        "downstream": {"model": "geni", "max_epochs": 50, "patience": 50},
+    },
+    # Changes nothing of a trial's cost, and lets no trial take another's embeddings.
+    "search": {"pretrain.lr": {"type": "float", "low": 0.001, "high": 0.01, "log": True}},
+    "sampler": "random",
+    "pruner": "none",
+}
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--trials", type=positive, default=100)
+    parser.add_argument("--data", help="with backends: folder of the data set; without it, the synthetic graph")
+    parser.add_argument("--backends", nargs="+", choices=available_backends(), help="compare searches on these")
+    parser.add_argument("--trials", type=positive, help="default: 100; with backends two for each slot")
+    parser.add_argument("--rounds", type=positive, default=3, help="searches with each backend")
     parser.add_argument("--slots", type=positive, default=2)
-    parser.add_argument("--pruner", default="none")
+    parser.add_argument("--pruner", default="none", help="without backends")
     output.add_options(parser)
     options = parser.parse_args()
     findings = Findings("search", options)
     with tempfile.TemporaryDirectory(prefix="licap-benchmark-") as folder:
-        found = measure(Path(folder), options)
+        (compare if options.backends else overhead)(findings, Path(folder), options)
+    findings.write()
+
+
+def overhead(findings: Findings, folder: Path, options: argparse.Namespace) -> None:
+    """Seconds per trial, the median wait between ends, and MB of the driver after the warm-up and at the end."""
+    found = measure(folder, options)
     table = findings.table("search", [Column("what", "what"), Column("value", "value", ".4g")])
     for what, value in found.items():
         table.add(what=what, value=value)
     for title, unit in (("a trial", "seconds"), ("the driver", "MB")):
         shown = {what.removeprefix(f"{title}, "): each for what, each in found.items() if what.startswith(title)}
         findings.pictures.append(Bars(title, unit, shown))
-    findings.write()
+
+
+def compare(findings: Findings, folder: Path, options: argparse.Namespace) -> None:
+    """Seconds of a search's trials by backend."""
+    space = folder / "compared.yaml"
+    space.write_text(write_yaml(COMPARED), encoding="utf-8")
+    data = ["--set", f"data.path={Path(options.data).resolve()}"] if options.data else []
+    spent: dict[str, list[float]] = {backend: [] for backend in options.backends}
+    for number in range(options.rounds):
+        for backend in options.backends:
+            study = f"{backend}-{number}"
+            words = ["--study", study, "--set", f"runtime.backend={backend}", *data, "--no-cache"]
+            size = ["--trials", options.trials or 2 * options.slots, "--max-concurrent", options.slots]
+            search = started(folder, "--space", space, *words, *size)
+            _, problems = search.communicate()
+            if search.returncode:
+                raise RuntimeError(problems)
+            trials = Study.open(folder / "mlruns", study).trials()
+            spent[backend] += [trial.seconds for trial in trials[options.slots :] if trial.seconds is not None]
+    medians = {backend: statistics.median(seconds) for backend, seconds in spent.items()}
+    other = yardstick(options.backends)
+    columns = [
+        Column("backend", "backend"),
+        Column("seconds", "s/trial", ".2f"),
+        Column("faster", f"{other} / it", ".2f"),
+    ]
+    table = findings.table("trials", columns)
+    for backend, seconds in medians.items():
+        table.add(backend=backend, seconds=seconds, faster=medians[other] / seconds)
+    findings.pictures.append(Bars("a trial of a search", "seconds", medians))
+
+
+def started(folder: Path, *words: object) -> subprocess.Popen[str]:
+    """A search that keeps its studies in the folder."""
+    command = [sys.executable, REPOSITORY / "search" / "run.py", *words]
+    return subprocess.Popen(
+        [str(word) for word in command], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds per trial, the median wait between ends, and MB of the driver after the warm-up and at the end."""
+    """What `overhead` shows."""
     space = folder / "overhead.yaml"
     space.write_text(SPACE, encoding="utf-8")
-    words = ["--trials", options.trials, "--max-concurrent", options.slots, "--set", f"pruner={options.pruner}"]
-    command = [sys.executable, REPOSITORY / "search" / "run.py", "--space", space, *words]
-    driver = subprocess.Popen(
-        [str(word) for word in command], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    words = ["--trials", options.trials or 100, "--max-concurrent", options.slots, "--set", f"pruner={options.pruner}"]
+    driver = started(folder, "--space", space, *words)
     assert driver.stderr is not None
     record = folder / "mlruns" / "studies" / "overhead" / "record.jsonl"
     memory: dict[int, float] = {}

@@ -94,3 +94,10 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(repo
     (tmp_path / "file").write_text("", encoding="utf-8")
     done = run(["epoch", *TINY, "--json", str(tmp_path / "file" / "numbers.json")], repository)
     assert "cannot be written" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.long
+def test_searches_are_compared_by_backend(repository: Path, tmp_path: Path) -> None:
+    words = ["search", "--backends", "torch", "--trials", "3", "--rounds", "1", "--slots", "1"]
+    (row,) = written(words, repository, tmp_path)["tables"]["trials"]
+    assert row["seconds"] > 0 and row["faster"] == 1.0
