@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -124,13 +125,13 @@ class Downstream(DownstreamStage):
         cuda_graph_on = labels.device if cuda_graphs else None
         self._learner = Learner(
             model,
-            self._forward,
+            partial(_training_loss, model, channels, labels, train),
             lr=config.lr,
             weight_decay=config.weight_decay,
             clip_norm=config.clip_norm,
             cuda_graph_on=cuda_graph_on,
         )
-        self._scores_pass = epoch_pass(self._forward_without_dropout, cuda_graph_on)
+        self._scores_pass = epoch_pass(partial(_scores, model, channels), cuda_graph_on)
 
     @property
     def finished(self) -> bool:
@@ -164,13 +165,6 @@ class Downstream(DownstreamStage):
         self._learner.update()
         return values["loss"].item()
 
-    def _forward(self) -> dict[str, Tensor]:
-        return {"loss": self._model.training_loss(self._channels, self._labels, self._train)}
-
-    def _forward_without_dropout(self) -> dict[str, Tensor]:
-        with torch.no_grad():
-            return {"scores": self._model(*self._channels)}
-
     def _watched(self, scores: Tensor, val_loss: float) -> float:
         if self._config.monitor == "loss":
             return -val_loss
@@ -200,6 +194,17 @@ class Downstream(DownstreamStage):
         self.epoch = state["epoch"]
         self.scores = None if state["scores"] is None else state["scores"].to(device)
         self.best = _unpacked(state["best"], device)
+
+
+def _training_loss(
+    model: ImportanceModule, channels: Sequence[Tensor], labels: Tensor, train: Tensor
+) -> dict[str, Tensor]:
+    return {"loss": model.training_loss(channels, labels, train)}
+
+
+def _scores(model: ImportanceModule, channels: Sequence[Tensor]) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return {"scores": model(*channels)}
 
 
 def _packed(best: Best | None) -> list[Any] | None:

@@ -62,5 +62,9 @@ class DivergedError(LicapError):
             f"{stage} epoch {epoch}: {quantity} is not finite. Lower {stage}.lr, or raise pretrain.temperature."
         )
 
+    def again(self) -> DivergedError:
+        """The same error, not raised yet."""
+        return DivergedError(self.stage, self.epoch, self.quantity)
+
     def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int, str]]:
         return type(self), (self.stage, self.epoch, self.quantity)

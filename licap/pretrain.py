@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ class Pretraining:
         self._encoder, self._features, self._contrast, self._config = encoder, features, contrast, config
         self._learner = Learner(
             encoder,
-            self._forward,
+            partial(_forward, encoder, features, contrast),
             lr=config.lr,
             weight_decay=config.weight_decay,
             clip_norm=config.clip_norm,
@@ -146,11 +146,6 @@ class Pretraining:
         self.epoch += 1
         return numbers
 
-    def _forward(self) -> dict[str, Tensor]:
-        embeddings = self._encoder(self._features)
-        losses = self._contrast.losses(embeddings)
-        return {"loss": losses.total, "l1": losses.l1, "l2": losses.l2, "embedding": embeddings}
-
     def restore_best(self) -> None:
         """Gives the encoder the parameters of the best epoch, as they were after its step (published)."""
         if self._best_parameters is not None:
@@ -175,3 +170,9 @@ class Pretraining:
         device = self._features.device
         self._last, self._best = (None if each is None else each.to(device) for each in (state["last"], state["best"]))
         self._best_parameters = state["best_parameters"]
+
+
+def _forward(encoder: Encoder, features: Tensor, contrast: Contrast) -> dict[str, Tensor]:
+    embeddings = encoder(features)
+    losses = contrast.losses(embeddings)
+    return {"loss": losses.total, "l1": losses.l1, "l2": losses.l2, "embedding": embeddings}

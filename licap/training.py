@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ Pass = Callable[[], dict[str, Tensor]]
 class Learner:
     """A module and its Adam, with the gradient norm clipped.
 
-    forward: a pass in training, whose value `loss` is lowered. cuda_graph_on: where it is recorded, if it is.
+    forward: a pass in training, whose value `loss` is lowered; it should not hold what holds the learner.
+    cuda_graph_on: where it is recorded, if it is.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class Learner:
         cuda_graph_on: torch.device | None = None,
     ) -> None:
         self.module = module
-        self._forward = forward
         self._parameters = [each for each in module.parameters() if each.requires_grad]
-        self._pass = epoch_pass(self._forward_and_backward, cuda_graph_on)
+        # A function of its own: a method would tie the learner to itself, and keep its stage until Python looks for
+        # such ties.
+        self._pass = epoch_pass(partial(_forward_and_backward, forward, self._parameters), cuda_graph_on)
         self._adam = torch.optim.Adam(module.parameters(), lr=lr, weight_decay=weight_decay)
         self._clip_norm = math.inf if clip_norm is None else clip_norm
 
@@ -47,14 +50,6 @@ class Learner:
         """Forward and backward pass and clipping. Returns: forward's values; the gradient's norm before clipping."""
         values = self._pass()
         return values, float(nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
-
-    def _forward_and_backward(self) -> dict[str, Tensor]:
-        self._adam.zero_grad(set_to_none=True)
-        values = self._forward()
-        found = torch.autograd.grad(values["loss"], self._parameters, allow_unused=True)
-        for parameter, gradient in zip(self._parameters, found, strict=True):
-            parameter.grad = gradient
-        return {name: value.detach() for name, value in values.items()}
 
     def update(self) -> None:
         """Moves the parameters by the gradients."""
@@ -82,6 +77,14 @@ def _copied(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_copied(item) for item in value)
     return value
+
+
+def _forward_and_backward(forward: Pass, parameters: list[nn.Parameter]) -> dict[str, Tensor]:
+    for each in parameters:
+        each.grad = None
+    values = forward()
+    values["loss"].backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    return {name: value.detach() for name, value in values.items()}
 
 
 def epoch_pass(function: Pass, cuda_graph_on: torch.device | None) -> Pass:

@@ -119,13 +119,14 @@ class Trial:
 
     def __next__(self) -> Report:
         if self._diverged is not None:
-            raise self._diverged
+            raise self._diverged.again()
         set_threads(self.config.runtime.threads)
         try:
             with memory_in_words():
                 return self._advance()
         except DivergedError as error:
-            self._diverged = error
+            # Not the error itself, which knows by its traceback of this trial, and would keep it.
+            self._diverged = error.again()
             raise
 
     @property

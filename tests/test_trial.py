@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 import warnings
@@ -17,6 +18,7 @@ from trial_cases import NUM_NODES, tiny_config, tiny_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError, DeviceError, DivergedError, LicapError, StoreError
 from licap.metrics import METRICS
+from licap.models import DownstreamModel, Encoder
 from licap.ops import available_backends
 from licap.trial import Report, Trial
 
@@ -331,6 +333,44 @@ def test_notes_tell_what_the_numbers_do_not(dataset: Dataset) -> None:
     list(trial)
     assert trial.notes[0] == "from the data"
     assert any("k is capped" in note for note in trial.notes)
+
+
+@pytest.fixture
+def no_gc(dataset: Dataset) -> Iterator[None]:
+    """Without Python's look for objects that only hold each other."""
+    # What torch loads at its first epoch holds the frames that it was loaded from.
+    list(Trial(tiny_config(), dataset=dataset))
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def living() -> tuple[int, int]:
+    """How many encoders and how many models there are."""
+    counts = [sum(issubclass(type(each), kind) for each in gc.get_objects()) for kind in (Encoder, DownstreamModel)]
+    return counts[0], counts[1]
+
+
+@pytest.mark.parametrize(("training", "beside_the_model"), [("before", 0), ("joint", 1)])
+def test_encoder_and_model_are_gone_as_soon_as_they_are_not_needed(
+    dataset: Dataset, training: str, beside_the_model: int, no_gc: None
+) -> None:
+    trial = Trial(tiny_config({"pretrain.training": training}), dataset=dataset)
+    expected = {"pretrain": (1, 0), "downstream": (beside_the_model, 1)}
+    assert [living() for report in trial if living() != expected[report.stage]] == []
+    del trial
+    assert living() == (0, 0)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "downstream"])
+def test_a_trial_that_diverged_keeps_nothing(dataset: Dataset, stage: str, no_gc: None) -> None:
+    trial = Trial(tiny_config({f"{stage}.lr": 1e30, f"{stage}.clip_norm": None}), dataset=dataset)
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=stage):
+            list(trial)
+    del trial
+    assert living() == (0, 0)
 
 
 def test_both_backends_agree(dataset: Dataset) -> None:

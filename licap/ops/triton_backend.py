@@ -199,6 +199,6 @@ register(
         relation_attention=relation_attention,
         dot_attention=dot_attention,
         neighbour_sum=neighbour_sum,
-        recordable=True,
+        recordable=not _interpreted(),
     )
 )
