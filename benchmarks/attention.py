@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from benchmarks import graphs, output, reference, roofline
-from benchmarks.command import add_backends, parsed, positive, run
+from benchmarks.command import add_backends, parsed, positive, run, taken
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import ABOVE_MB, TOTAL_MB, Bars, Column, Findings, Panel, Table
 from benchmarks.primitives import PRIMITIVES, Case, check_equal, load_libraries
@@ -112,6 +112,8 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
     found = {name: [settled(seconds[part, name]) for part in ("forward", "backward")] for name in rivals}
     # What the turns hold is not to be resident while other processes measure.
     turns.clear()
+    if case.device != "cpu":
+        torch.cuda.empty_cache()
     other = yardstick(options.backends)
     for name, (forward, backward) in found.items():
         used = in_own_process(_once, case, name, options.threads)
@@ -135,6 +137,7 @@ def _add_rows(findings: Findings, table: Table, case: Case, options: argparse.Na
 
 def _once(case: Case, rival: str, threads: int) -> Callable[[], object]:
     """Forward and backward, in a process of their own."""
+    taken(case.device)
     torch.set_num_threads(threads)
     load_libraries(rival, case.primitive, case.device)
     return case.passes(rival).turn

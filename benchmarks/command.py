@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import torch
+
 from benchmarks.reference import UNFUSED
 from licap.console import exit_status
 from licap.ops import BACKENDS, available_backends
@@ -34,7 +36,7 @@ def parsed(parser: argparse.ArgumentParser, *, recorded: bool = False) -> argpar
     Raises: DeviceError for a device that is not there.
     """
     options = parser.parse_args()
-    device = checked_device(options.device)
+    device = taken(options.device)
     there = [*available_backends(device.type), UNFUSED]
     if recorded and device.type == "cuda":
         there += [f"{name}{_RECORDED}" for name in there if name in BACKENDS and BACKENDS[name].recordable]
@@ -43,6 +45,17 @@ def parsed(parser: argparse.ArgumentParser, *, recorded: bool = False) -> argpar
         if name not in there:
             parser.error(f"--backends: {name} is not there on {device} (there are: {', '.join(there)})")
     return options
+
+
+def taken(name: str) -> torch.device:
+    """A device, which from now on is the one that this process waits for and whose memory it measures.
+
+    Raises: DeviceError where it is not there.
+    """
+    device = checked_device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
 
 
 def runtime_of(options: argparse.Namespace, rival: str) -> dict[str, object]:

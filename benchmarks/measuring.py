@@ -60,9 +60,9 @@ def in_turns(rivals: Mapping[str, Turn], rounds: int) -> dict[tuple[str, str], l
     return seconds
 
 
-def settled(times: Sequence[float]) -> float:
+def settled(times: Sequence[float], left_out: int = WARM_UP) -> float:
     """The median of all but the first turns."""
-    return statistics.median(times[WARM_UP:])
+    return statistics.median(times[left_out:])
 
 
 def yardstick(rivals: Sequence[str]) -> str:

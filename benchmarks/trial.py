@@ -20,13 +20,15 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
-from benchmarks.command import add_backends, parsed, positive, run, runtime_of
+from benchmarks.command import add_backends, parsed, positive, run, runtime_of, taken
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
 from benchmarks.reference import standing_in
 from licap.config import config_from
 from licap.trial import Trial
+
+_ONE_EPOCH_EACH = {"pretrain.max_epochs": 1, "downstream.max_epochs": 1}
 
 
 def main() -> None:
@@ -118,6 +120,7 @@ def compare_slots(findings: Findings, options: argparse.Namespace) -> None:
 
 def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[[], object]:
     """A whole trial, to be run in a process of its own."""
+    device = taken(options.device)
     config = config_from(
         {
             **runtime_of(options, backend),
@@ -128,8 +131,12 @@ def _trial(options: argparse.Namespace, backend: str, threads: int) -> Callable[
             "downstream.patience": options.downstream_epochs,
         }
     )
-    trial = Trial(config, dataset=graphs.dataset_of(options))
+    dataset = graphs.dataset_of(options)
+    trial = Trial(config, dataset=dataset)
     load_libraries(config.runtime.backend, "relation_attention", options.device)
+    if device.type == "cuda":
+        # Triton compiles for each width, and keeps on disk what it has compiled.
+        deque(Trial(config.with_values(_ONE_EPOCH_EACH), dataset=dataset), maxlen=0)
 
     def whole() -> None:
         with standing_in(backend):
