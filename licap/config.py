@@ -261,7 +261,7 @@ class RuntimeConfig(Checked):
         "backend of attention and sums; auto: numba on the CPU from 50,000 edges, else torch",
         ["auto", "numba", "torch", "triton", "dgl"],
     )
-    cuda_graphs: bool = flag(False, "launch an epoch on a GPU as one recorded graph; backend triton only")
+    cuda_graphs: bool = flag(False, "record what epochs launch on a GPU, and replay it; backend triton only")
     threads: int | None = whole(
         None,
         "CPU threads; null: all cores. Another count can change the last digits",

@@ -12,7 +12,7 @@ from licap.console import stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError
-from licap.trial import check_machine, contrastive_sample
+from licap.trial import contrastive_sample
 from search.engine.cluster import ray_session
 from search.engine.conductor import Conductor
 from search.engine.connection import Connection, check_reachable
@@ -25,10 +25,10 @@ from search.engine.resources import (
     Machine,
     check_memory,
     check_resources,
+    checked_machine,
     memory_words,
     num_slots,
     span_of,
-    this_machine,
 )
 from search.engine.settled import settled
 from search.engine.watch import watch_for
@@ -119,10 +119,7 @@ def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:
     if ray_address is not None:
         check_reachable(ray_address)
         return Machine(0, 0)
-    machine = this_machine(look_for_gpus=space.resources.gpus > 0)
-    check_resources(space, [machine], where="this machine")
-    check_machine(config_from(space.base).runtime)
-    return machine
+    return checked_machine(space)
 
 
 def _memory_of_trial(

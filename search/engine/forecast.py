@@ -109,6 +109,9 @@ def _told(space: SearchSpace, pace: Pace, slots: int, *, clustered: bool) -> Ite
     measured = f"measured at {pace.point} with {pace.model}"
     missing = "an epoch of pretraining" if pace.pretrain is None and cost.pretraining else ""
     missing = missing or ("an epoch of stage 2" if pace.downstream is None else "")
+    if missing and not pace.cut_off:
+        yield f"Time is not estimated: {missing} is not among what a trial does ({measured})."
+        return
     if pace.setup is None or missing:
         there = missing or "the first epoch"
         yield (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from licap.errors import LicapError
 from licap.fields import Scalar
-from search.engine.resources import check_resources, this_machine
+from search.engine.resources import checked_machine
 from search.space import SearchSpace, check_same
 from search.study import Study
 from search.tracking import preflight, tracking_uri
@@ -40,9 +40,7 @@ def outlook(
         yield from _refusals(lambda: Study.check_new(root, study_name))
     yield from missing_files(space)
     if ray_address is None:
-        yield from _refusals(
-            lambda: check_resources(space, [this_machine(look_for_gpus=space.resources.gpus > 0)], where="this machine")
-        )
+        yield from _refusals(lambda: checked_machine(space))
     yield from _refusals(lambda: preflight(tracking_uri(root, tracking)))
 
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -22,6 +22,7 @@ from licap.datasets.dataset import Dataset
 from licap.datasets.features import given_features, node_texts
 from licap.datasets.registry import completed, load_raw
 from licap.errors import DataError
+from licap.fields import Scalar
 from licap.trial import Trial
 from search.space.memory import GraphSize
 from search.space.space import SearchSpace
@@ -35,7 +36,7 @@ _SEED = 0
 class Pace:
     """Seconds of a trial: before its first epoch, and for an epoch of each stage; None where that was not reached.
 
-    point: which trial this is, in words. model: its downstream model.
+    point: which trial this is, in words. model: its downstream model. cut_off: whether time was up before its end.
     """
 
     point: str
@@ -43,6 +44,7 @@ class Pace:
     setup: float | None
     pretrain: float | None
     downstream: float | None
+    cut_off: bool
 
 
 def rehearsal_dataset(config: DataConfig) -> tuple[Dataset, GraphSize]:
@@ -64,11 +66,13 @@ def rehearsal_dataset(config: DataConfig) -> tuple[Dataset, GraphSize]:
 
 
 def rehearse(space: SearchSpace, dataset: Dataset, *, limit_s: float) -> Pace:
-    """Times the first starting point that pretrains, else the first, else the usual values.
+    """Times the first trial that pretrains among the starting points, the usual values, and these with every input.
 
-    limit_s: what is not measured by then stays open. Raises: LicapError where the trial cannot be built or diverges.
+    Where none does, the first of them. limit_s: what is not measured by then stays open.
+    Raises: LicapError where the trial cannot be built or diverges.
     """
     point, config = _first(space)
+    cut_off = True
     stages = {f"{stage}.{key}": _EPOCHS for stage in ("pretrain", "downstream") for key in ("max_epochs", "patience")}
     seconds: dict[str, float] = {}
     threads = torch.get_num_threads()
@@ -77,16 +81,39 @@ def rehearse(space: SearchSpace, dataset: Dataset, *, limit_s: float) -> Pace:
         with suppress(TimeIsUp), time_limit(limit_s), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _measure(config.with_values(stages), dataset, seconds)
+            cut_off = False
     finally:
         torch.set_num_threads(threads)
-    model = config.downstream.model
-    return Pace(point, model, seconds.get("setup"), seconds.get("pretrain"), seconds.get("downstream"))
+    return Pace(
+        point,
+        config.downstream.model,
+        seconds.get("setup"),
+        seconds.get("pretrain"),
+        seconds.get("downstream"),
+        cut_off=cut_off,
+    )
 
 
 def _first(space: SearchSpace) -> tuple[str, TrialConfig]:
-    points = [(f"starting point {k + 1}", space.config_for(each)) for k, each in enumerate(space.starting_points)]
-    points.append(("the usual values", space.config_for({})))
-    return next((each for each in points if each[1].pretrains), points[0])
+    first = None
+    for point, values in _points(space):
+        found = point, space.config_for(values)
+        if found[1].pretrains:
+            return found
+        first = first or found
+    assert first is not None
+    return first
+
+
+def _points(space: SearchSpace) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
+    for number, values in enumerate(space.starting_points, start=1):
+        yield f"starting point {number}", values
+    yield "the usual values", {}
+    # A grid of inputs may begin with the one that needs no pretraining.
+    for parameter in space.parameters:
+        if parameter.name == "downstream.input":
+            for choice in parameter.choices:
+                yield f"the usual values and {parameter.name} {choice}", {parameter.name: choice}
 
 
 def _measure(config: TrialConfig, dataset: Dataset, seconds: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from licap.config import config_from
 from licap.errors import ConfigError
 from search.space import Resources, SearchSpace
 from search.space.memory import SLACK, GraphSize, Span, trial_span
@@ -100,6 +101,19 @@ def check_resources(space: SearchSpace, machines: Sequence[Machine], *, where: s
     problems += _device_problems(space)
     if problems:
         raise ConfigError(problems)
+
+
+def checked_machine(space: SearchSpace) -> Machine:
+    """This machine, which can run the space's trials. Imports torch.
+
+    Raises: ConfigError, DeviceError where it cannot, as `check_resources` and `licap.trial.check_machine`.
+    """
+    machine = this_machine(look_for_gpus=space.resources.gpus > 0)
+    check_resources(space, [machine], where="this machine")
+    from licap.trial import check_machine
+
+    check_machine(config_from(space.base).runtime)
+    return machine
 
 
 def _device_problems(space: SearchSpace) -> list[str]:

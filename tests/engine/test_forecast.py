@@ -67,6 +67,13 @@ def test_memory_and_time_are_estimated_and_called_estimates(monkeypatch: pytest.
     assert found.warnings == ()
 
 
+def test_a_grid_that_begins_without_pretraining_is_measured_with_it() -> None:
+    text = SPACE[: SPACE.index("start:")].replace("embeddings]", "embeddings], default: features")
+    found = forecast(SearchSpace.from_text(text, source="small.yaml"), ray_address=None)
+    (epoch,) = (line for line in found.lines() if "An epoch takes" in line)
+    assert "in pretraining and" in epoch and "measured at the usual values and downstream.input embeddings" in epoch
+
+
 def test_fewer_slots_than_cores_are_a_warning_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, 1.2)
     found = of()

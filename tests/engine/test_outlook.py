@@ -52,6 +52,11 @@ def test_a_study_to_go_on_with_must_be_there_and_have_the_same_space(tmp_path: P
     assert resumed("sampler=random")[0].startswith("warning: the search will refuse to start")
 
 
+def test_what_this_machine_cannot_run_is_named(tmp_path: Path) -> None:
+    (line,) = seen(tmp_path, None, "runtime.cuda_graphs=true")
+    assert line.startswith("warning: the search will refuse to start: runtime.cuda_graphs: epochs on cpu")
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
