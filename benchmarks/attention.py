@@ -10,7 +10,8 @@ the bandwidth that a triad had in its turns; `benchmarks.roofline` says how byte
 Peaks are of a process for each rival that does forward and backward once, above what was there before, the index arrays
 of the graph included.
 
---growth varies edges (a tenth of nodes), heads and width one at a time, the others as given.
+--growth varies edges (a tenth of nodes), heads and width one at a time, the others as given; heads and width on a graph
+of --edges edges, else of a million or of --most-edges if that is less.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from benchmarks import graphs, output, reference, roofline
-from benchmarks.command import add_backends, parsed, positive, run, taken
+from benchmarks.command import add_backends, new_parser, parsed, positive, run, taken
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, yardstick
 from benchmarks.output import ABOVE_MB, TOTAL_MB, Bars, Column, Findings, Panel, Table
 from benchmarks.primitives import PRIMITIVES, Case, check_equal, load_libraries
@@ -34,13 +35,13 @@ GROWTH_EDGES = 1_000_000
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
+    parser = new_parser("attention", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--primitives", nargs="+", default=["relation_attention"], choices=sorted(PRIMITIVES))
     add_backends(parser)
-    parser.add_argument("--heads", type=positive, default=8)
+    parser.add_argument("--heads", type=positive, default=8, help="of attention")
     parser.add_argument("--width", type=positive, default=8, help="of a head")
-    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--threads", type=positive, default=1, help="of the CPU")
     parser.add_argument("--repeats", type=positive, default=10, help="measured turns of each rival")
     parser.add_argument("--growth", action="store_true", help="vary edges, heads and width, one at a time")
     parser.add_argument("--most-edges", type=positive, default=EDGES[-1], help="where --growth ends")
@@ -90,7 +91,7 @@ def grow(findings: Findings, options: argparse.Namespace) -> None:
 
 def _growing(name: str, options: argparse.Namespace) -> Iterator[tuple[str, int, Case]]:
     """What is varied, its value, and the case."""
-    for edges in (each for each in EDGES if each <= options.most_edges):
+    for edges in [each for each in EDGES if each <= options.most_edges] or [options.most_edges]:
         yield "edges", edges, Case(name, graphs.random_graph(edges), options.heads, options.width, options.device)
     middle = graphs.random_graph(options.edges or min(GROWTH_EDGES, options.most_edges))
     for heads in HEADS:

@@ -23,10 +23,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of a description, and tells defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told = action.default not in (None, False, argparse.SUPPRESS)
+        return f"{action.help} (default: %(default)s)" if told else f"{action.help}"
+
+
+def new_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Of `python -m benchmarks.NAME`."""
+    return argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description, formatter_class=_Help)
+
+
 def add_backends(parser: argparse.ArgumentParser) -> None:
     """`--device` and `--backends`, which `parsed` completes."""
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--backends", nargs="+", help="default: all that run on the device")
+    parser.add_argument("--backends", nargs="+", help="to be compared; default: all that run there")
 
 
 def parsed(parser: argparse.ArgumentParser, *, recorded: bool = False) -> argparse.Namespace:

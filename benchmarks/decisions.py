@@ -10,7 +10,6 @@ says nothing of the program.
 
 from __future__ import annotations
 
-import argparse
 import random
 import statistics
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from licap.fields import Scalar
 from search.space import SearchSpace
 from search.strategy import Proposer, TrialReport, build_pruner
@@ -36,7 +35,7 @@ Point = Mapping[str, Scalar]
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.decisions", description=__doc__)
+    parser = new_parser("decisions", __doc__)
     parser.add_argument("--space", type=Path, default=Path("spaces/default.yaml"))
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "gp", "cmaes", "random"))
     parser.add_argument("--history", type=positive, nargs="+", default=[300, 1_000, 10_000])

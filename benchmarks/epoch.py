@@ -19,25 +19,26 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks import graphs, output
-from benchmarks.command import add_backends, parsed, positive, run, runtime_of, taken
+from benchmarks.command import add_backends, new_parser, parsed, positive, run, runtime_of, taken
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
 from benchmarks.reference import fitting, standing_in
 from licap import cuda_graphs
-from licap.config import TrialConfig, config_from
+from licap.config import DownstreamConfig, TrialConfig, config_from
+from licap.model_configs import MODEL_NAMES
 from licap.trial import Trial
 
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=__doc__)
+    parser = new_parser("epoch", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat", "both"])
-    parser.add_argument("--model", default="geni", help="the downstream model")
+    parser.add_argument("--model", default="geni", choices=_trained(), help="the downstream model")
     add_backends(parser)
     parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each stage")
-    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--threads", type=positive, default=1, help="of the CPU")
     parser.add_argument("--peak", action="store_true", help="measure the memory of pretraining instead")
     output.add_options(parser)
     options = parsed(parser, recorded=True)
@@ -124,6 +125,11 @@ def _epoch(trial: Trial, rival: str) -> Mapping[str, float]:
     with standing_in(rival):
         report, seconds = timed(partial(next, trial))
     return {report.stage: seconds}
+
+
+def _trained() -> list[str]:
+    """The models that have epochs."""
+    return [name for name in MODEL_NAMES if DownstreamConfig(model=name, input="features").model_config.trained]
 
 
 def _fitting(findings: Findings, options: argparse.Namespace, edges: int) -> list[str]:

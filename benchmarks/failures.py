@@ -15,7 +15,6 @@ can be had; medians over seeds, with quartiles.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import cast
 
 import numpy as np
 
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import ASHA, Decision, NoPruner, Proposer, Pruner, TrialReport
@@ -47,7 +46,7 @@ class Found:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.failures", description=__doc__)
+    parser = new_parser("failures", __doc__)
     parser.add_argument("--sampler", action="append", default=[], choices=("tpe", "gp", "cmaes"), help="default: tpe")
     parser.add_argument("--seeds", type=positive, default=30)
     parser.add_argument("--trials", type=positive, default=60)

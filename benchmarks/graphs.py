@@ -12,6 +12,7 @@ from licap.config import DataConfig, SyntheticConfig, config_from
 from licap.datasets import Dataset, load_dataset, load_raw
 from licap.datasets.registry import completed
 from licap.datasets.synthetic import generate
+from licap.errors import ConfigError
 from licap.graph import KnowledgeGraph
 
 # As many as FB15k-open has.
@@ -24,13 +25,16 @@ _WIDTH = 64
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """`--data`, `--edges` and `--nodes`."""
-    parser.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
-    parser.add_argument("--edges", type=positive, help="edges of a random graph instead, with a power law of degrees")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--data", help="folder of the data set; without it, the synthetic graph")
+    which.add_argument("--edges", type=positive, help="edges of a random graph instead, with a power law of degrees")
     parser.add_argument("--nodes", type=positive, help="its nodes; default: a tenth of the edges")
 
 
 def data_config(options: argparse.Namespace, features: str = "struct") -> DataConfig:
     """Where the graph of the options comes from."""
+    if options.nodes and not options.edges:
+        raise ConfigError("--nodes: belongs to a random graph. Give --edges too.")
     values: dict[str, object] = {"data.features": features}
     if options.data:
         values["data.path"] = options.data

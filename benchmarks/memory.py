@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from benchmarks.measuring import in_own_process
 from benchmarks.output import BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from licap.config import TrialConfig, config_from
@@ -23,7 +23,7 @@ from licap.trial import Trial
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser = new_parser("memory", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--features", default="both", choices=["struct", "semantic", "concat", "both"])
     parser.add_argument("--input", default="features+embeddings", help="downstream.input of models that see inputs")

@@ -8,7 +8,6 @@ loss, backward, step; published settings), so that a busy machine slows both ali
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import graphs, output
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from benchmarks.measuring import WARM_UP, in_turns, settled, timed
 from benchmarks.output import Bars, Column, Findings
 from benchmarks.unfused import UnfusedGENI, UnfusedRGTN
@@ -32,10 +31,10 @@ RIVALS = ("ours", "edge by edge")
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
+    parser = new_parser("models", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each")
-    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--threads", type=positive, default=2, help="of the CPU")
     output.add_options(parser)
     options = parser.parse_args()
     torch.manual_seed(0)

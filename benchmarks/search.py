@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from benchmarks import output
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from benchmarks.measuring import memory_mb, yardstick
 from benchmarks.output import Bars, Column, Findings
 from licap.ops import available_backends
@@ -58,7 +58,7 @@ COMPARED = {
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser = new_parser("search", __doc__)
     parser.add_argument("--data", help="with backends: folder of the data set; without it, the synthetic graph")
     parser.add_argument("--backends", nargs="+", choices=available_backends(), help="compare searches on these")
     parser.add_argument("--trials", type=positive, help="default: 100; with backends two for each slot")

@@ -20,7 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import graphs, output
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from benchmarks.measuring import WARM_UP
 from benchmarks.output import Bars, Column, Findings
 from licap import downstream
@@ -46,7 +46,7 @@ DENSE = ("aten::mm", "aten::addmm", "aten::bmm", "aten::matmul", "aten::linear")
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shares", description=__doc__)
+    parser = new_parser("shares", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--backend", default="numba", choices=available_backends())
     parser.add_argument("--epochs", type=positive, default=20, help="of each stage")
@@ -67,8 +67,8 @@ def main() -> None:
             whole = sum(parts.values())
             for part, ms in parts.most_common():
                 table.add(stage=stage, threads=threads, part=part, ms=ms, share=ms / whole)
-            shown = {part: 100 * ms / whole for part, ms in parts.most_common(5)}
-            findings.pictures.append(Bars(f"{stage}, {threads} threads", "% of an epoch", shown))
+            shown = {part: 100 * ms / whole for part, ms in parts.most_common()}
+            findings.pictures.append(Bars(f"{stage}, threads: {threads}", "% of an epoch", shown))
     findings.write()
 
 

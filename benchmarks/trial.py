@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from benchmarks import graphs, output
-from benchmarks.command import add_backends, parsed, positive, run, runtime_of, taken
+from benchmarks.command import add_backends, new_parser, parsed, positive, run, runtime_of, taken
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
@@ -33,10 +33,10 @@ _ONE_EPOCH_EACH = {"pretrain.max_epochs": 1, "downstream.max_epochs": 1}
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__)
+    parser = new_parser("trial", __doc__)
     graphs.add_options(parser)
     add_backends(parser)
-    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--threads", type=positive, default=1, help="of the CPU")
     parser.add_argument("--rounds", type=positive, default=3, help="trials of each backend")
     parser.add_argument("--pretrain-epochs", type=positive, default=60)
     parser.add_argument("--downstream-epochs", type=positive, default=200)

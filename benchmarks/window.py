@@ -9,7 +9,6 @@ the 50 best and so many last trials, and for all trials.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from benchmarks.command import positive, run
+from benchmarks.command import new_parser, positive, run
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import Proposer, memory
@@ -29,7 +28,7 @@ PENALTY = {"a": 0.0, "b": 0.1, "c": 0.2}
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.window", description=__doc__)
+    parser = new_parser("window", __doc__)
     parser.add_argument("--seeds", type=positive, default=16)
     parser.add_argument("--trials", type=positive, default=600)
     parser.add_argument("--last", type=positive, nargs="+", default=[150, memory.LAST])
