@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -149,3 +152,31 @@ def test_threads_are_set_and_set_back() -> None:
     set_threads(None)
     assert torch.get_num_threads() == at_start
     set_threads(before)
+
+
+AT_TORCH = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+
+sys.meta_path.insert(0, Watch())
+import {module}
+"""
+
+
+@pytest.mark.parametrize("module", ["licap.trial", "search.engine.actor", "benchmarks.epoch"])
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    ids=lambda value: str(value),
+)
+def test_how_threads_wait_is_settled_before_torch_is_loaded(
+    module: str, chosen: dict[str, str], expected: str, repository: Path
+) -> None:
+    own = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    words = [sys.executable, "-c", AT_TORCH.format(module=module)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=repository, env=own | chosen)
+    assert done.stdout.split() == [expected]
