@@ -6,6 +6,7 @@ import gc
 import io
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -348,8 +349,11 @@ def no_gc(dataset: Dataset) -> Iterator[None]:
 
 def living() -> tuple[int, int]:
     """How many encoders and how many models there are."""
-    counts = [sum(issubclass(type(each), kind) for each in gc.get_objects()) for kind in (Encoder, DownstreamModel)]
-    return counts[0], counts[1]
+    kinds = Counter(map(type, gc.get_objects()))
+    encoders, models = (
+        sum(count for kind, count in kinds.items() if issubclass(kind, wanted)) for wanted in (Encoder, DownstreamModel)
+    )
+    return encoders, models
 
 
 @pytest.mark.parametrize(("training", "beside_the_model"), [("before", 0), ("joint", 1)])
