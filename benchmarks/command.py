@@ -39,7 +39,7 @@ def new_parser(name: str, description: str | None) -> argparse.ArgumentParser:
 def add_backends(parser: argparse.ArgumentParser) -> None:
     """`--device` and `--backends`, which `parsed` completes."""
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--backends", nargs="+", help="to be compared; default: all that run there")
+    parser.add_argument("--backends", nargs="+", help="to be compared; default: all that run there, and unfused")
 
 
 def parsed(parser: argparse.ArgumentParser, *, recorded: bool = False) -> argparse.Namespace:

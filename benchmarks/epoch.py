@@ -7,8 +7,10 @@ Backends take turns epoch by epoch on the same data, so that a busy machine slow
 
 --peak measures memory instead: an epoch of PreGAT, losses and step included, the second one of a process of its own.
 "before" is what the process held then: libraries, data, indices, parameters. "in total" is the most that it held since
-it began. A random graph (--edges) has random
-features, 64 wide, and at most 20,000 labelled nodes: the losses contrast every top node with every drawn one.
+it began. A random graph (--edges) has random features, 64 wide, and at most 20,000 labelled nodes: the losses contrast
+every top node with every drawn one.
+
+`unfused` computes the attention by `benchmarks.reference`, `triton-recorded` replays epochs as CUDA graphs.
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ from benchmarks.command import add_backends, new_parser, parsed, positive, run, 
 from benchmarks.measuring import WARM_UP, in_own_process, in_turns, settled, timed, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
-from benchmarks.reference import fitting, standing_in
+from benchmarks.reference import standing_in
 from licap import cuda_graphs
-from licap.config import DownstreamConfig, TrialConfig, config_from
-from licap.model_configs import MODEL_NAMES
+from licap.config import TrialConfig, config_from
+from licap.models import MODELS, DownstreamModel
 from licap.trial import Trial
 
 
 def main() -> None:
     """Runs the benchmark."""
+    trained = sorted(name for name, model in MODELS.items() if issubclass(model, DownstreamModel))
     parser = new_parser("epoch", __doc__)
     graphs.add_options(parser)
     parser.add_argument("--features", default="struct", choices=["struct", "semantic", "concat", "both"])
-    parser.add_argument("--model", default="geni", choices=_trained(), help="the downstream model")
+    parser.add_argument("--model", default="geni", choices=trained, help="the downstream model")
     add_backends(parser)
     parser.add_argument("--epochs", type=positive, default=10, help="measured epochs of each stage")
     parser.add_argument("--threads", type=positive, default=1, help="of the CPU")
@@ -53,7 +56,7 @@ def compare_times(findings: Findings, options: argparse.Namespace) -> None:
     left_out = cuda_graphs.WARM_UP + 1 if recorded else WARM_UP
     config = _config(options, options.epochs + left_out)
     dataset = graphs.dataset_of(options, options.features)
-    options.backends = _fitting(findings, options, dataset.graph.num_edges)
+    options.backends = graphs.fitting_trials(findings, options, dataset.graph.num_edges)
     trials = {
         backend: Trial(config.with_values(runtime_of(options, backend)), dataset=dataset)
         for backend in options.backends
@@ -78,7 +81,7 @@ def compare_times(findings: Findings, options: argparse.Namespace) -> None:
 
 def compare_memory(findings: Findings, options: argparse.Namespace) -> None:
     """The peak of pretraining by backend."""
-    options.backends = _fitting(findings, options, options.edges or graphs.graph_of(options).num_edges)
+    options.backends = graphs.fitting_trials(findings, options, graphs.edges_of(options))
     columns = [
         Column("backend", "backend"),
         BEFORE_MB,
@@ -125,16 +128,6 @@ def _epoch(trial: Trial, rival: str) -> Mapping[str, float]:
     with standing_in(rival):
         report, seconds = timed(partial(next, trial))
     return {report.stage: seconds}
-
-
-def _trained() -> list[str]:
-    """The models that have epochs."""
-    return [name for name in MODEL_NAMES if DownstreamConfig(model=name, input="features").model_config.trained]
-
-
-def _fitting(findings: Findings, options: argparse.Namespace, edges: int) -> list[str]:
-    own = _config(options, 1).pretrain
-    return fitting(findings, options.backends, edges, own.heads, own.hidden, options.device)
 
 
 def _config(options: argparse.Namespace, epochs: int) -> TrialConfig:

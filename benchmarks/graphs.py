@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.command import positive
-from licap.config import DataConfig, SyntheticConfig, config_from
+from benchmarks.output import Findings
+from benchmarks.reference import fitting
+from licap.config import DataConfig, PretrainConfig, SyntheticConfig, config_from
 from licap.datasets import Dataset, load_dataset, load_raw
 from licap.datasets.registry import completed
 from licap.datasets.synthetic import generate
@@ -48,6 +50,17 @@ def data_config(options: argparse.Namespace, features: str = "struct") -> DataCo
 def graph_of(options: argparse.Namespace) -> KnowledgeGraph:
     """The graph that models attend over: with self loops."""
     return load_raw(data_config(options)).graph.with_self_loops()
+
+
+def edges_of(options: argparse.Namespace) -> int:
+    """About as many edges as the graph has."""
+    return options.edges or graph_of(options).num_edges
+
+
+def fitting_trials(findings: Findings, options: argparse.Namespace, edges: int) -> list[str]:
+    """The backends of the options, without `unfused` where its pretraining may not fit; see `reference.fitting`."""
+    own = PretrainConfig()
+    return fitting(findings, options.backends, edges, own.heads, own.hidden, options.device)
 
 
 def random_graph(edges: int) -> KnowledgeGraph:

@@ -59,7 +59,7 @@ class Case:
     graph: KnowledgeGraph
     heads: int
     width: int
-    device: str = "cpu"
+    device: str
 
     def moved(self) -> roofline.Moved:
         """The bytes that the two passes must move."""

@@ -61,9 +61,7 @@ def standing_in(rival: str) -> Iterator[None]:
         BACKENDS["torch"] = own
 
 
-def fitting(
-    findings: Findings, rivals: Sequence[str], edges: int, heads: int, width: int, device: str = "cpu"
-) -> list[str]:
+def fitting(findings: Findings, rivals: Sequence[str], edges: int, heads: int, width: int, device: str) -> list[str]:
     """The rivals, without `unfused` where it would take half of the free memory: others are at work too."""
     needed, free = _bytes_needed(edges, heads, width) / 2**20, free_mb(device)
     if UNFUSED not in rivals or needed < free / 2:

@@ -67,6 +67,8 @@ def main() -> None:
     parser.add_argument("--pruner", default="none", help="without backends")
     output.add_options(parser)
     options = parser.parse_args()
+    if options.backends and options.trials and options.trials <= options.slots:
+        parser.error("--trials: with backends more than --slots, as a worker's first trial is left out")
     findings = Findings("search", options)
     with tempfile.TemporaryDirectory(prefix="licap-benchmark-") as folder:
         (compare if options.backends else overhead)(findings, Path(folder), options)

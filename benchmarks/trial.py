@@ -5,7 +5,8 @@
 
 A trial is 60 epochs of pretraining and 200 of GENI on structure features, probes and validation included, without early
 stopping, in a process of its own: so its peak is its own. Backends take turns trial by trial; libraries, data and
-kernels are loaded before the clock starts. Prints medians over the rounds.
+kernels are loaded before the clock starts. Prints medians over the rounds. `unfused` computes the attention by
+`benchmarks.reference`, `triton-recorded` replays epochs as CUDA graphs.
 
 --slots compares a trial alone with two side by side, each with one thread, as a search with two slots on two cores
 runs them. The two begin together; the time of the slower one counts. Where other programs keep the cores busy, the
@@ -24,7 +25,7 @@ from benchmarks.command import add_backends, new_parser, parsed, positive, run, 
 from benchmarks.measuring import Used, in_own_process, side_by_side, yardstick
 from benchmarks.output import ABOVE_MB, BEFORE_MB, TOTAL_MB, Bars, Column, Findings
 from benchmarks.primitives import load_libraries
-from benchmarks.reference import standing_in
+from benchmarks.reference import UNFUSED, standing_in
 from licap.config import config_from
 from licap.trial import Trial
 
@@ -44,6 +45,8 @@ def main() -> None:
     output.add_options(parser)
     options = parsed(parser, recorded=True)
     findings = Findings("trial", options)
+    if UNFUSED in options.backends:
+        options.backends = graphs.fitting_trials(findings, options, graphs.edges_of(options))
     (compare_slots if options.slots else compare_backends)(findings, options)
     findings.write()
 

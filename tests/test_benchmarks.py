@@ -51,6 +51,7 @@ def test_attention_compares_rivals_and_tells_their_share_of_the_roofline(reposit
         (["attention", "--repeats", "0"], "--repeats: 0 is no whole number above 0"),
         (["attention", "--data", "/nowhere"], "error: /nowhere: no such folder"),
         (["epoch", *TINY, "--model", "mlp"], "error: argument --model: invalid choice: 'mlp'"),
+        (["search", "--backends", "torch", "--trials", "2"], "error: --trials: with backends more than --slots"),
         (["epoch", "--nodes", "100"], "error: --nodes: belongs to a random graph. Give --edges too."),
         (["epoch", *TINY, "--device", "warp"], "error: runtime.device: unknown device 'warp'"),
         (["trial", *TINY, "nope"], "--backends: nope is not there on cpu (there are: "),

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 from trial_cases import tiny_config, tiny_dataset
 
-from licap.config import DownstreamConfig, PretrainConfig
+from licap.config import DownstreamConfig
 from licap.cuda_graphs import CudaGraph
 from licap.datasets.dataset import Dataset
 from licap.errors import DeviceError
-from licap.fields import specs_of
-from licap.model_configs import MODEL_NAMES
+from licap.models import ENCODERS, MODELS, DownstreamModel
 from licap.training import Learner
 from licap.trial import Report, Trial
 
 ON_GPU = {"runtime.device": "cuda", "runtime.backend": "triton", "runtime.dtype": "float64"}
-TRAINED = [name for name in MODEL_NAMES if DownstreamConfig(model=name, input="features").model_config.trained]
+TRAINED = sorted(name for name, model in MODELS.items() if issubclass(model, DownstreamModel))
 gpu = pytest.mark.gpu
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -58,7 +57,7 @@ def test_every_model_learns_the_same_from_a_recording(dataset: Dataset, model: s
 
 
 @on_cuda
-@pytest.mark.parametrize("encoder", specs_of(PretrainConfig)["encoder"].choices)
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
 def test_every_encoder_learns_the_same_from_a_recording(dataset: Dataset, encoder: str) -> None:
     for embeddings in ("last", "best"):
         own = {"pretrain.encoder": encoder, "pretrain.embeddings": embeddings}
