@@ -264,7 +264,7 @@ class RuntimeConfig(Checked):
     cuda_graphs: bool = flag(False, "record what epochs launch on a GPU, and replay it; backend triton only")
     threads: int | None = whole(
         None,
-        "CPU threads; null: all cores. Another count can change the last digits",
+        "CPU threads; null: all cores that may be used. Another count can change the last digits",
         at_least=1,
         at_most=_MOST_THREADS,
     )

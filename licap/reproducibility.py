@@ -8,6 +8,7 @@ program around them, do not advance each other's generators. DGL's generator can
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-# What torch found at its start: all cores, or what OMP_NUM_THREADS says.
-_THREADS_AT_START = torch.get_num_threads()
+from licap.machine import usable_cpus
+
+# torch starts with all cores, also where a quota grants fewer: then the kernel would suspend the threads most of the
+# time. What OMP_NUM_THREADS says stays.
+_FOUND = torch.get_num_threads()
+_THREADS_AT_START = _FOUND if os.environ.get("OMP_NUM_THREADS") else min(_FOUND, usable_cpus())
 
 
 def seed_everything(seed: int) -> None:
@@ -43,7 +48,7 @@ def stage_seed(seed: int, stage: str) -> int:
 
 
 def set_threads(count: int | None) -> None:
-    """Sets torch's CPU threads; None goes back to what torch had at its start."""
+    """Sets torch's CPU threads. None: as many as OMP_NUM_THREADS says, or else as this process has cores."""
     torch.set_num_threads(count if count is not None else _THREADS_AT_START)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from licap.machine import control_groups
 from search.engine.messages import Failure
 
 # The last line of a traceback, where the message goes on over more lines.
@@ -48,13 +49,6 @@ def kernel_kills(sources: Iterable[Path] | None = None) -> int:
 
 
 def _sources() -> list[Path]:
-    """Control groups of version 2, then 1, as seen from a container or from the machine; then the machine's counter."""
-    groups: list[Path] = []
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers:
-                groups += [Path(f"/sys/fs/cgroup{path}/memory.events"), Path("/sys/fs/cgroup/memory.events")]
-            elif "memory" in controllers.split(","):
-                groups += [Path(f"/sys/fs/cgroup/memory{each}/memory.oom_control") for each in (path, "")]
-    return [*groups, Path("/proc/vmstat")]
+    """The counters of this process's control groups, and the machine's."""
+    files = {1: "memory.oom_control", 2: "memory.events"}
+    return [*(group.folder / files[group.version] for group in control_groups("memory")), Path("/proc/vmstat")]

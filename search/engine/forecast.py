@@ -15,6 +15,7 @@ from search.engine.resources import (
     check_memory,
     check_resources,
     gigabytes,
+    held_at_once,
     memory_words,
     num_slots,
     span_of,
@@ -83,10 +84,10 @@ def _memory_lines(space: SearchSpace, span: Span | None, machine: Machine | None
     yield f"Memory (estimate): a trial takes {a_trial} with {size.nodes:,} nodes and {size.edges:,} edges."
     if machine is None or machine.memory is None:
         return
-    by_cores = num_slots(space.resources, [machine], None)
+    by_cores, by_memory = num_slots(space.resources, [machine], None), held_at_once(machine.memory, span.most)
     yield (
         f"  {gigabytes(machine.memory.free)} of {gigabytes(machine.memory.total)} are free, the search itself takes "
-        f"{gigabytes(SEARCH_BYTES)}: memory holds {machine.memory.holds(span.most)} at a time, cores {by_cores}."
+        f"{gigabytes(SEARCH_BYTES)}: memory holds {by_memory} at a time, cores {by_cores}."
     )
 
 

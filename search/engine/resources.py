@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from licap.config import config_from
 from licap.errors import ConfigError
+from licap.machine import Memory, affinity_cpus, cpu_quota, memory, usable_cpus
 from search.space import Resources, SearchSpace
 from search.space.memory import SLACK, GraphSize, Span, trial_span
 
 # The driver with MLflow and the pictures, and Ray's own processes: 0.7 and 0.5 GB were measured on FB15k-open.
 SEARCH_BYTES = 1_300_000_000
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that a machine, or the container that this is, has in all, and how many of them nobody has taken."""
-
-    total: int
-    free: int
-
-    def holds(self, trial_bytes: int) -> int:
-        """How many trials fit beside the search; one at least, for an estimate does not keep a trial from running."""
-        return max(1, int((self.free - SEARCH_BYTES) / trial_bytes))
 
 
 @dataclass(frozen=True)
 class Machine:
     """CPU cores that may be used, CUDA devices, and memory. A trial's slot lies on one machine.
 
-    memory: None where it is not known, as on the machines of a cluster.
+    memory: None where it is not known, as on the machines of a cluster. cpu_quota: CPUs' worth of time that control
+    groups grant, where that is less than the cores.
     """
 
     cpus: int
     gpus: int
     memory: Memory | None = None
+    cpu_quota: float | None = None
 
     def slots(self, wanted: Resources, trial_bytes: int | None = None) -> int:
         """How many slots fit. trial_bytes: the most that a trial takes; None: memory is not looked at."""
@@ -50,35 +35,23 @@ class Machine:
             fits = min(fits, int(self.gpus / wanted.gpus + 1e-9))
         if self.memory is None or trial_bytes is None:
             return fits
-        return min(fits, self.memory.holds(trial_bytes))
+        return min(fits, held_at_once(self.memory, trial_bytes))
+
+
+def held_at_once(memory: Memory, trial_bytes: int) -> int:
+    """How many trials fit beside the search; one at least, for an estimate does not keep a trial from running."""
+    return max(1, int((memory.free - SEARCH_BYTES) / trial_bytes))
 
 
 def this_machine(*, look_for_gpus: bool) -> Machine:
-    """Counts cores (the process's affinity) and, where asked, CUDA devices; looking for those imports torch."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Counts cores and memory as `licap.machine` does and, where asked, CUDA devices; for those torch is imported."""
     gpus = 0
     if look_for_gpus:
         import torch
 
         gpus = torch.cuda.device_count()
-    return Machine(cpus, gpus, _memory())
-
-
-def _memory() -> Memory | None:
-    """What Linux says of the machine, or of the control group where that has a limit; None elsewhere."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        stated = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
-        found = Memory(stated["MemTotal"], stated["MemAvailable"])
-    except (OSError, ValueError, LookupError):
-        return None
-    for limit, used in _CGROUPS:
-        try:
-            total, taken = (int(Path(path).read_text(encoding="ascii")) for path in (limit, used))
-        except (OSError, ValueError):  # not there, or `max`
-            continue
-        found = Memory(min(found.total, total), max(0, min(found.free, total - taken)))
-    return found
+    quota = cpu_quota()
+    return Machine(usable_cpus(), gpus, memory(), quota if quota is not None and quota < affinity_cpus() else None)
 
 
 def check_resources(space: SearchSpace, machines: Sequence[Machine], *, where: str) -> None:
@@ -87,12 +60,13 @@ def check_resources(space: SearchSpace, machines: Sequence[Machine], *, where: s
     Raises: ConfigError with what was asked, what there is, and which setting to change.
     """
     wanted = space.resources
+    quota = next((machine.cpu_quota for machine in machines if machine.cpu_quota is not None), None)
     problems = [
-        f"resources.{name}: {asked:g} asked for each trial, {where} has {there}. "
+        f"resources.{name}: {asked:g} asked for each trial, {where} has {there}{why}. "
         f"Lower it in the space file, or with --set resources.{name}={max(there, fallback):g}."
-        for name, asked, there, fallback in (
-            ("cpus", wanted.cpus, max((machine.cpus for machine in machines), default=0), 1),
-            ("gpus", wanted.gpus, max((machine.gpus for machine in machines), default=0), 0),
+        for name, asked, there, fallback, why in (
+            ("cpus", wanted.cpus, max((each.cpus for each in machines), default=0), 1, _quota_words(quota)),
+            ("gpus", wanted.gpus, max((each.gpus for each in machines), default=0), 0, ""),
         )
         if asked > there
     ]
@@ -101,6 +75,10 @@ def check_resources(space: SearchSpace, machines: Sequence[Machine], *, where: s
     problems += _device_problems(space)
     if problems:
         raise ConfigError(problems)
+
+
+def _quota_words(quota: float | None) -> str:
+    return "" if quota is None else f" (a CPU quota of {quota:g} for the container or job that this runs in)"
 
 
 def checked_machine(space: SearchSpace) -> Machine:

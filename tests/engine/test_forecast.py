@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from licap.machine import Memory
 from search.engine import forecast as forecasting
 from search.engine.forecast import forecast
-from search.engine.resources import SEARCH_BYTES, Machine, Memory
+from search.engine.resources import SEARCH_BYTES, Machine
 from search.run import main
 from search.space import SearchSpace
 

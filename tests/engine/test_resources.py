@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from licap.errors import ConfigError
+from licap.machine import Memory
 from search.engine.resources import (
     SEARCH_BYTES,
     Machine,
-    Memory,
     check_memory,
     check_resources,
     memory_words,
@@ -59,6 +59,12 @@ def test_what_no_machine_can_hold_is_refused(settings: list[str], machines: list
     with pytest.raises(ConfigError) as refusal:
         check_resources(space(*settings), machines, where="there")
     assert all(word in str(refusal.value) for word in words)
+
+
+def test_a_refusal_names_the_quota_that_leaves_fewer_cores() -> None:
+    with pytest.raises(ConfigError, match=r"resources\.cpus: 4 asked .* there has 2 \(a CPU quota of 2\.5 for the"):
+        check_resources(space("resources.cpus=4"), [Machine(2, 0, cpu_quota=2.5)], where="there")
+    check_resources(space("resources.cpus=2"), [Machine(2, 0, cpu_quota=2.5)], where="there")
 
 
 def with_memory(gb: float, cpus: int = 8) -> Machine:
