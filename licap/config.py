@@ -277,6 +277,12 @@ class TrialConfig(Checked):
     seed: int = whole(0, "seed of initial weights and dropout", at_least=0, at_most=2**32 - 1)
     fold: int = whole(0, "fold of the five", at_least=0, at_most=NUM_FOLDS - 1)
     split_seed: int = whole(0, "seed of the folds (published: 0)", at_least=0, at_most=2**32 - 1)
+    label_ties: str = choice(
+        "mean",
+        "Overlap@k where several nodes share the k-th largest label; mean: over all choices of the true top k; "
+        "position: the first nodes of the data set (published)",
+        ["mean", "position"],
+    )
     data: DataConfig = part(DataConfig)
     pretrain: PretrainConfig = part(PretrainConfig)
     downstream: DownstreamConfig = part(DownstreamConfig)

@@ -8,7 +8,7 @@ after its step. Knows neither test labels nor stage 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
 from licap.early_stopping import EarlyStopping
-from licap.metrics import evaluate
+from licap.metrics import evaluate as default_evaluate
 from licap.models.base import FittedModel, ImportanceModule
 from licap.training import Learner, check_finite, epoch_pass, float64_array
 
@@ -69,11 +69,20 @@ class DownstreamStage(ABC):
 class Fitting(DownstreamStage):
     """The stage of a model that is fitted in one go: a single epoch. Arguments as of `Downstream`, with one input."""
 
-    def __init__(self, model: FittedModel, inputs: Tensor, labels: Tensor, *, train: Tensor, val: Tensor) -> None:
+    def __init__(
+        self,
+        model: FittedModel,
+        inputs: Tensor,
+        labels: Tensor,
+        *,
+        train: Tensor,
+        val: Tensor,
+        evaluate: Callable[..., dict[str, float]] = default_evaluate,
+    ) -> None:
         self.epoch = 0
         self.best: Best | None = None
         self._model, self._inputs, self._labels = model, inputs, labels
-        self._train, self._val = train, val
+        self._train, self._val, self._evaluate = train, val, evaluate
 
     @property
     def finished(self) -> bool:
@@ -84,7 +93,9 @@ class Fitting(DownstreamStage):
         """Fits and predicts. Raises: DivergedError where a prediction is not finite."""
         scores = self._model.fit_predict(self._inputs, self._labels, self._train)
         check_finite(STAGE, self.epoch, {"prediction": scores})
-        self.best = Best(scores, {}, evaluate(float64_array(self._labels[self._val]), float64_array(scores[self._val])))
+        self.best = Best(
+            scores, {}, self._evaluate(float64_array(self._labels[self._val]), float64_array(scores[self._val]))
+        )
         self.epoch = 1
         losses = (nn.functional.mse_loss(scores[of], self._labels[of]).item() for of in (self._train, self._val))
         return DownstreamEpoch(*losses)
@@ -102,6 +113,7 @@ class Downstream(DownstreamStage):
     """The stage of a model that is trained by gradient. Starts from whatever parameters the model has.
 
     channels: inputs, each [N, width], frozen. labels: [N] log labels; only those of `train` and `val` nodes are read.
+    evaluate: as `metrics.evaluate`.
     """
 
     def __init__(
@@ -113,6 +125,7 @@ class Downstream(DownstreamStage):
         train: Tensor,
         val: Tensor,
         config: DownstreamConfig,
+        evaluate: Callable[..., dict[str, float]] = default_evaluate,
         cuda_graphs: bool = False,
     ) -> None:
         self.epoch = 0
@@ -120,7 +133,7 @@ class Downstream(DownstreamStage):
         self.scores: Tensor | None = None
         self.best: Best | None = None
         self._model, self._channels, self._labels, self._config = model, channels, labels, config
-        self._train, self._val = train, val
+        self._train, self._val, self._evaluate = train, val, evaluate
         self._val_labels = float64_array(labels[val])
         cuda_graph_on = labels.device if cuda_graphs else None
         self._learner = Learner(
@@ -153,7 +166,7 @@ class Downstream(DownstreamStage):
         # Until an epoch is watched, the latest one stands in for the best.
         if better or self.stopping.best_epoch is None:
             self.best = Best(
-                scores, self._learner.parameters(), evaluate(self._val_labels, float64_array(scores[self._val]))
+                scores, self._learner.parameters(), self._evaluate(self._val_labels, float64_array(scores[self._val]))
             )
         self.epoch += 1
         return DownstreamEpoch(loss, val_loss)
@@ -169,7 +182,7 @@ class Downstream(DownstreamStage):
         if self._config.monitor == "loss":
             return -val_loss
         monitor = self._config.monitor
-        return evaluate(self._val_labels, float64_array(scores[self._val]), [monitor])[monitor]
+        return self._evaluate(self._val_labels, float64_array(scores[self._val]), [monitor])[monitor]
 
     def restore_best(self) -> None:
         """Gives the model the parameters of the best epoch."""

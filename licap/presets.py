@@ -11,6 +11,7 @@ Values = Mapping[str, Scalar]
 # The settings of the code that LICAP's authors published (zhangtia16/LICAP, commit ad3ef2a).
 _STAGES: Values = {
     "split_seed": 0,
+    "label_ties": "position",
     "pretrain.encoder": "pregat",
     "pretrain.training": "before",
     "pretrain.heads": 8,

@@ -77,7 +77,9 @@ class Signals:
         self._pairs = node_pairs(labels.numel(), device)
         self._labels = float64_array(labels[val])
         count = max(2, math.ceil(_TOP_SHARE * self._labels.size))
-        self._top_of_val = np.argsort(-self._labels, kind="stable")[:count]
+        # All that share the last place, as in the top bin of the sampling.
+        self._top_of_val = self._labels >= np.sort(self._labels)[-count:][0]
+        self._evaluate = partial(evaluate, label_ties=config.label_ties)
         self._probe = RidgeProbe(
             torch.cat(list(features), dim=1),
             labels[train],
@@ -95,9 +97,9 @@ class Signals:
         predictions = self._probe.predict(torch.cat(list(embeddings), dim=1))
         check_finite(STAGE, epoch, {f"probe of {name}": each for name, each in vars(predictions).items()})
         alone, together = float64_array(predictions.embeddings), float64_array(predictions.features_embeddings)
-        values = {f"probe.embeddings.{name}": value for name, value in evaluate(self._labels, alone).items()}
+        values = {f"probe.embeddings.{name}": value for name, value in self._evaluate(self._labels, alone).items()}
         values |= {
-            f"probe.features_embeddings.{name}": value for name, value in evaluate(self._labels, together).items()
+            f"probe.features_embeddings.{name}": value for name, value in self._evaluate(self._labels, together).items()
         }
         top = self._top_of_val
         values |= {

@@ -161,8 +161,8 @@ def features_digest(dataset: Dataset, channels: Sequence[str]) -> str:
 def stage_key(config: TrialConfig, dataset: Dataset, device: torch.device) -> str:
     """64 hex digits that are equal where stage 1 gives the same bits.
 
-    Covers the data, fold and seeds, all of `pretrain`, this program, and what the last digits depend on: precision,
-    backend, threads, device, torch's version. Nothing of `downstream`. Threads are those that torch has now.
+    Covers the data, fold, seeds and metrics, all of `pretrain`, this program, and what the last digits depend on:
+    precision, backend, threads, device, torch's version. Nothing of `downstream`. Threads are those that torch has now.
     """
     depends = {name: value for name, value in config.flat().items() if name.startswith("pretrain.")}
     num_edges = dataset.graph.num_edges + dataset.graph.num_nodes  # Encoders attend over loops, too.
@@ -171,6 +171,7 @@ def stage_key(config: TrialConfig, dataset: Dataset, device: torch.device) -> st
         "features": features_digest(dataset, config.data.channels),
         "fold": config.fold,
         "split_seed": config.split_seed,
+        "label_ties": config.label_ties,
         "seed": config.seed,
         "dtype": config.runtime.dtype,
         "backend": resolve_backend(config.runtime.backend, device, num_edges).name,

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -106,6 +106,7 @@ class Trial:
         self._embeddings: list[Tensor] | None = None
         self._downstream: DownstreamStage | None = None
         self._randomness = Randomness(stage_seed(config.seed, DOWNSTREAM))
+        self._evaluate = partial(evaluate, label_ties=config.label_ties)
         self._diverged: DivergedError | None = None
         # Found out now, whatever stage it is for.
         self._contrast = self._sampled() if config.downstream.needs_pretraining else None
@@ -149,7 +150,7 @@ class Trial:
     def notes_on(self, split: SplitName) -> tuple[str, ...]:
         """What must be known of `evaluate` on a split. Raises: LicapError before there are best parameters."""
         nodes = self._nodes(split)
-        return metric_notes(self._labels[nodes], self.predictions()[nodes])
+        return metric_notes(self._labels[nodes], self.predictions()[nodes], label_ties=self.config.label_ties)
 
     def predictions(self) -> NDArray[np.float64]:
         """[N] predicted log labels with the best parameters. Raises: LicapError before there are any."""
@@ -168,7 +169,7 @@ class Trial:
     def evaluate(self, split: SplitName) -> dict[str, float]:
         """All metrics of the best parameters on a split. Raises: LicapError before there are any."""
         nodes = self._nodes(split)
-        return evaluate(self._labels[nodes], self.predictions()[nodes])
+        return self._evaluate(self._labels[nodes], self.predictions()[nodes])
 
     def _nodes(self, split: SplitName) -> NDArray[np.int64]:
         return {"train": self.split.train, "val": self.split.val, "test": self.split.test}[split]
@@ -280,7 +281,7 @@ class Trial:
         labels, train, val = self._known_labels(), self._ids(self.split.train), self._ids(self.split.val)
         if isinstance(model, FittedModel):
             (inputs,) = assemble(self._features, self._embeddings, own)
-            self._downstream = Fitting(model, inputs, labels, train=train, val=val)
+            self._downstream = Fitting(model, inputs, labels, train=train, val=val, evaluate=self._evaluate)
             return
         # Adam's moments and early stopping see the wrappers' parameters too.
         whole = with_labels(own.labels, model.to(self._device, self._dtype), labels, train)
@@ -296,6 +297,7 @@ class Trial:
             train=train,
             val=val,
             config=own,
+            evaluate=self._evaluate,
             cuda_graphs=self.config.runtime.cuda_graphs,
         )
 

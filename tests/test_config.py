@@ -161,6 +161,7 @@ def test_a_preset_has_values_for_every_model(tmp_path: Path, model: str) -> None
     assert {name for name in SPECS if name.startswith(f"downstream.{model}.")} <= named
     assert {name for name in SPECS if name.startswith("downstream.") and name.count(".") == 1} <= named
     assert config.downstream.labels == "plain"
+    assert (config.label_ties, config_from({}).label_ties) == ("position", "mean")
 
 
 def test_a_model_given_on_the_command_line_gets_its_own_preset(tmp_path: Path) -> None:

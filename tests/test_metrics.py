@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import partial
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import ndcg_score
 
 from licap.errors import ConfigError
-from licap.metrics import METRICS, evaluate, metric, notes
+from licap.metrics import BY_LABEL_TIES, METRICS, evaluate, metric, notes
 
 # Few different values and many: ties are the rule in one, absent in the other.
 values = st.one_of(st.integers(0, 4).map(float), st.floats(0, 20, width=32))
@@ -44,7 +48,14 @@ def test_every_value_is_finite_and_in_its_range(pair: tuple[np.ndarray, np.ndarr
 def test_perfect_predictions_get_the_best_values(true: np.ndarray) -> None:
     found = evaluate(true, true)
     assert found["rmse"] == found["median_ae"] == 0
-    assert all(found[name] == 1 for name in found if name.startswith("overlap"))
+    worse = evaluate(true, -true)
+    for name in (name for name in found if name.startswith("overlap")):
+        assert worse[name] <= found[name] == evaluate(true, true * 2)[name]
+        ordered = np.sort(true)[::-1]
+        k = min(METRICS[name].cutoff or 0, true.size)
+        if k == true.size or ordered[k - 1] > ordered[k]:
+            assert found[name] == 1
+    assert all(evaluate(true, true, label_ties="position")[name] == 1 for name in found if name.startswith("overlap"))
     if true.max() > 0:
         assert all(found[name] == 1 for name in found if name.startswith("ndcg"))
     if true.min() < true.max():
@@ -84,22 +95,89 @@ def test_predictions_that_tell_nothing_apart_gain_nothing_from_the_order_of_node
     assert constant["overlap@20"] == 0
 
 
-def test_equal_labels_are_ranked_by_position() -> None:
-    true = np.zeros(40)
-    assert evaluate(true, -np.arange(40.0), ["overlap@20"])["overlap@20"] == 1
-    assert evaluate(true, np.arange(40.0), ["overlap@20"])["overlap@20"] == 0
+def orders(size: int) -> Iterable[list[int]]:
+    return (list(order) for order in itertools.permutations(range(size)))
+
+
+def at(name: str, true: np.ndarray, predicted: np.ndarray, k: int, label_ties: str = "mean") -> float:
+    """A metric with any k."""
+    compute = cast("partial[float]", BY_LABEL_TIES[label_ties][f"{name}@20"].compute)
+    return compute.func(true, predicted, k=k)
 
 
 @settings(deadline=None, max_examples=40)
-@given(pair=pairs(), seed=st.integers(0, 1000))
-def test_ties_among_predictions_do_not_depend_on_the_order_of_nodes(
-    pair: tuple[np.ndarray, np.ndarray], seed: int
+@given(
+    pair=st.integers(1, 5).flatmap(
+        lambda n: st.tuples(arrays(np.float64, n, elements=st.integers(0, 2)), st.permutations(range(n)))
+    ),
+    k=st.integers(1, 5),
+)
+def test_overlap_is_the_mean_over_all_choices_of_the_true_top(pair: tuple[np.ndarray, list[int]], k: int) -> None:
+    true, predicted = pair[0], np.array(pair[1], dtype=float)
+    # Without ties among predictions, the order of nodes chooses the true top.
+    by_position = [at("overlap", true[order], predicted[order], k, "position") for order in orders(true.size)]
+    assert at("overlap", true, predicted, k) == pytest.approx(np.mean(by_position), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    pair=st.integers(1, 5).flatmap(
+        lambda n: st.tuples(*[arrays(np.float64, n, elements=st.integers(0, 2))] * 2)  # type: ignore[arg-type]
+    ),
+    k=st.integers(1, 5),
+    name=st.sampled_from(["ndcg", "overlap"]),
+)
+def test_equal_predictions_get_the_value_of_their_worst_order(
+    pair: tuple[np.ndarray, np.ndarray], k: int, name: str
 ) -> None:
     true, predicted = pair
-    true = true + np.arange(true.size) / 1000  # no ties among labels
+    untied = [
+        at(name, true, np.argsort(np.lexsort((order, predicted))).astype(float), k) for order in orders(true.size)
+    ]
+    assert at(name, true, predicted, k) == pytest.approx(min(untied), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(pair=pairs(), seed=st.integers(0, 1000))
+def test_no_metric_depends_on_the_order_of_nodes(pair: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    true, predicted = pair
     order = np.random.default_rng(seed).permutation(true.size)
-    names = ["ndcg@20", "overlap@20", "overlap@50"]
-    assert evaluate(true, predicted, names) == evaluate(true[order], predicted[order], names)
+    assert evaluate(true, predicted) == evaluate(true[order], predicted[order])
+    assert notes(true, predicted) == notes(true[order], predicted[order])
+
+
+@pytest.mark.parametrize("size", [300, 5000])
+def test_the_order_of_many_nodes_does_not_move_the_last_bit(size: int) -> None:
+    rng = np.random.default_rng(size)
+    true, predicted = np.log1p(rng.poisson(3.0, size)), rng.normal(size=size).round(2)
+    found = evaluate(true, predicted)
+    for order in (rng.permutation(size) for _ in range(20)):
+        assert evaluate(true[order], predicted[order]) == found
+
+
+def test_a_random_order_has_its_share_of_overlap_whatever_is_tied() -> None:
+    rng = np.random.default_rng(0)
+    few_scores = np.zeros(1000)
+    few_scores[:30] = rng.gamma(2.0, 2.0, 30)
+    values = [
+        evaluate(few_scores, rng.permutation(np.arange(1000.0)), ["overlap@100"])["overlap@100"] for _ in range(300)
+    ]
+    assert np.mean(values) == pytest.approx(0.1, abs=0.005)
+
+
+def test_predictions_that_tell_nothing_apart_gain_nothing_from_ties_among_labels() -> None:
+    few_scores = np.zeros(1000)
+    few_scores[:30] = 1.0
+    # The top 100 are those 30 and 70 of the other 970.
+    assert evaluate(few_scores, np.zeros(1000))["overlap@100"] == pytest.approx(70 / 970)
+    assert evaluate(few_scores, few_scores)["overlap@100"] == pytest.approx((30 + 70 * 70 / 970) / 100)
+
+
+def test_by_position_the_first_of_equal_labels_are_on_top() -> None:
+    true = np.zeros(40)
+    for predicted, expected in ((-np.arange(40.0), 1), (np.arange(40.0), 0)):
+        assert evaluate(true, predicted, ["overlap@20"], label_ties="position") == {"overlap@20": expected}
+        assert evaluate(true, predicted, ["overlap@20"]) == {"overlap@20": 0.5}
 
 
 def test_labels_of_zero_leave_nothing_to_gain() -> None:
@@ -148,6 +226,19 @@ def test_notes_name_capped_cutoffs_and_overlaps_that_are_trivially_one() -> None
     (trivial,) = notes(np.arange(50.0), np.arange(50.0), ["ndcg@50", "overlap@50", "overlap@20"])
     assert trivial == "can only be 1 with 50 nodes: Overlap@50"
     assert notes(np.arange(60.0), np.arange(60.0), ["ndcg@20", "rmse"]) == ()
+
+
+def test_notes_say_how_high_overlap_can_be_where_many_share_the_label_at_its_border() -> None:
+    true, predicted = np.zeros(1000), np.arange(1000.0)
+    true[:30] = np.arange(1.0, 31.0)
+    found = notes(true, predicted)
+    assert found == tuple(
+        f"Overlap@{k} can be at most {highest}: 970 nodes share the label at its border"
+        for k, highest in ((50, "0.61"), (100, "0.35"), (200, "0.30"))
+    )
+    assert notes(true, predicted, label_ties="position") == ()
+    # Two nodes that share the last place are not worth a word.
+    assert notes(np.array([1.0] * 2 + [0.5] * 20 + [2.0] * 19), np.arange(41.0), ["overlap@20"]) == ()
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,8 +13,10 @@ from trial_cases import tiny_config, tiny_dataset
 
 from licap.errors import DivergedError
 from licap.graph import KnowledgeGraph
-from licap.signals import alignment, effective_rank, neighbour_mean, node_pairs, uniformity, unit_rows
-from licap.trial import Trial
+from licap.pretrain import Contrast
+from licap.signals import Signals, alignment, effective_rank, neighbour_mean, node_pairs, uniformity, unit_rows
+from licap.splits import make_split
+from licap.trial import Trial, contrastive_sample
 
 
 def points(n: int = 40, width: int = 6, seed: int = 0) -> torch.Tensor:
@@ -139,3 +142,20 @@ def test_a_signal_that_is_not_finite_ends_the_trial_as_diverged(monkeypatch: pyt
     monkeypatch.setattr("licap.signals.effective_rank", lambda z: math.nan)
     with pytest.raises(DivergedError, match=r"epoch 0: signal\.effective_rank is not finite"):
         list(Trial(tiny_config(), dataset=tiny_dataset()))
+
+
+def test_the_order_of_nodes_does_not_decide_who_is_among_the_top_of_the_probe() -> None:
+    config, dataset = tiny_config({"pretrain.probe_every": 1}), tiny_dataset()
+    split = make_split(dataset.valid, fold=0, seed=0)
+    labels = torch.from_numpy(np.log1p(dataset.importance).astype(np.float32))
+    # 14 nodes, whose top fifth of 3 begins in the middle of 7 equal ones.
+    labels[torch.from_numpy(split.val)] = torch.tensor([9.0, 8.0] + [7.0] * 7 + [1.0] * 5)
+    contrast = Contrast.from_sample(
+        contrastive_sample(config, dataset), config.pretrain, device=labels.device, dtype=torch.float32
+    )
+    looks = []
+    for val in (split.val, split.val[::-1].copy()):
+        features = [torch.from_numpy(dataset.features["struct"].copy())]
+        signals = Signals(config, features, labels, replace(split, val=val), contrast, dataset.graph.with_self_loops())
+        looks.append(signals.look([points(labels.numel())], 0).values)
+    assert looks[0] == pytest.approx(looks[1], abs=1e-12)

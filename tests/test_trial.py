@@ -16,11 +16,14 @@ import pytest
 import torch
 from trial_cases import NUM_NODES, tiny_config, tiny_dataset
 
+from licap.config import config_from
+from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError, DeviceError, DivergedError, LicapError, StoreError
-from licap.metrics import METRICS
+from licap.metrics import METRICS, evaluate
 from licap.models import DownstreamModel, Encoder
 from licap.ops import available_backends
+from licap.splits import transform_labels
 from licap.trial import Report, Trial
 
 # Long enough for both stages to stop early; patience 1 ends them within a few epochs.
@@ -71,6 +74,33 @@ def test_the_probe_looks_every_few_epochs_and_at_what_stage_2_will_see(dataset: 
         values = [metrics["val.spearman"] for metrics in probed[seen]]
         assert values == [metrics[f"probe.{key}.spearman"] for metrics in probed[seen]]
         assert values[0] == values[1] != values[2] == values[3]
+
+
+@pytest.fixture(scope="module")
+def tied() -> Dataset:
+    """600 nodes with eight different scores."""
+    dataset = load_dataset(config_from({"data.synthetic.num_nodes": 600, "data.synthetic.num_edges": 2000}).data)
+    return replace(dataset, importance=np.round(np.log1p(dataset.importance)).astype(np.float32))
+
+
+@pytest.mark.parametrize("model", ["graphsage", "linear_regression"])
+@pytest.mark.parametrize("label_ties", ["mean", "position"])
+def test_every_overlap_follows_the_rule_for_equal_labels(tied: Dataset, model: str, label_ties: str) -> None:
+    config = tiny_config({"downstream.model": model, "pretrain.max_epochs": 2, "downstream.max_epochs": 2})
+    trial = Trial(config.with_values({"label_ties": label_ties}), dataset=tied)
+    pretrained, *_, last = list(trial)
+    overlaps = [name for name in METRICS if name.startswith("overlap")]
+
+    def expected(rule: str) -> dict[str, float]:
+        labels = transform_labels(tied.importance)[trial.split.val]
+        return evaluate(labels, trial.predictions()[trial.split.val], overlaps, label_ties=rule)
+
+    found = {name: trial.evaluate("val")[name] for name in overlaps}
+    assert found == {name: last.metrics[f"val.{name}"] for name in overlaps} == expected(label_ties)
+    assert expected("mean") != expected("position")
+    # By position, k nodes are common or not.
+    whole = all((pretrained.metrics[f"val.overlap@{k}"] * k).is_integer() for k in (20, 50))
+    assert whole == (label_ties == "position")
 
 
 def test_without_embeddings_there_is_no_pretraining(dataset: Dataset) -> None:

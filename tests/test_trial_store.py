@@ -199,7 +199,7 @@ def other_than(name: str, value: Scalar) -> Scalar:
 PRETRAIN = [name for name in tiny_config().flat() if name.startswith("pretrain.")]
 
 
-@pytest.mark.parametrize("name", [*PRETRAIN, "seed", "fold", "split_seed", "runtime.dtype"])
+@pytest.mark.parametrize("name", [*PRETRAIN, "seed", "fold", "split_seed", "label_ties", "runtime.dtype"])
 def test_the_key_follows_whatever_stage_1_depends_on(dataset: Dataset, name: str) -> None:
     config = tiny_config({"pretrain.beta.scale": 2.0})
     changed = config.with_values({name: other_than(name, config.flat()[name])})

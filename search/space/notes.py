@@ -11,7 +11,7 @@ from search.space.rungs import budgets, grace, offset
 from search.space.settings import LEARNING, SpaceSettings
 
 # Searching one of these compares trials that solve different problems.
-_PROBLEM = ("data.dataset", "data.path", "data.synthetic", "fold", "split_seed")
+_PROBLEM = ("data.dataset", "data.path", "data.synthetic", "fold", "split_seed", "label_ties")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ def _on_comparison(parameters: Sequence[Parameter]) -> Iterator[str]:
             yield f"{parameter.name} has a single value, {shown(parameter.extremes()[0])}: it could stand under config."
         if any(parameter.name == name or parameter.name.startswith(f"{name}.") for name in _PROBLEM):
             yield (
-                f"{parameter.name} is searched: trials with different data or folds are ranked against each other. "
-                "search/compare.py compares them side by side; `folds` judges each trial by several folds."
+                f"{parameter.name} is searched: trials with different data, folds or rules of evaluation are ranked "
+                "against each other. search/compare.py compares them side by side; `folds` judges each trial by "
+                "several folds."
             )
         if parameter.name == "seed":
             yield "seed is searched: the best trial may owe its rank to a lucky seed."
