@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from benchmarks.command import new_parser, positive, run
 from licap.fields import Scalar
+from licap.paths import path_option
 from search.space import SearchSpace
 from search.strategy import Proposer, TrialReport, build_pruner
 from search.strategy.sampled import seed_of
@@ -36,7 +37,7 @@ Point = Mapping[str, Scalar]
 def main() -> None:
     """Runs the benchmark."""
     parser = new_parser("decisions", __doc__)
-    parser.add_argument("--space", type=Path, default=Path("spaces/default.yaml"))
+    parser.add_argument("--space", type=path_option, default=Path("spaces/default.yaml"))
     parser.add_argument("--sampler", default="tpe", choices=("tpe", "gp", "cmaes", "random"))
     parser.add_argument("--history", type=positive, nargs="+", default=[300, 1_000, 10_000])
     options = parser.parse_args()

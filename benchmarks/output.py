@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from licap.console import say
 from licap.files import check_writable, write_file_atomically
+from licap.paths import path_option
 from search.insight.drawing import BLUE, GREY, INK, VERMILLION, new_figure, plain, tidy, to_png
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Findings:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """`--json` and `--plot`."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--json", type=path_option, metavar="FILE", help="write the numbers there too")
     parser.add_argument("--plot", type=_png_path, metavar="FILE.png", help="draw the numbers there too")
 
 
@@ -181,7 +182,7 @@ def machine() -> dict[str, Value]:
 def _png_path(text: str) -> Path:
     if not text.endswith(".png"):
         raise argparse.ArgumentTypeError(f"pictures are PNG (got {text!r}). Give a name that ends in .png.")
-    return Path(text)
+    return path_option(text)
 
 
 def _draw(axes: Axes, picture: Panel | Bars) -> None:

@@ -26,6 +26,7 @@ from benchmarks.command import new_parser, positive, run
 from benchmarks.measuring import memory_mb, yardstick
 from benchmarks.output import Bars, Column, Findings
 from licap.ops import available_backends
+from licap.paths import path_option
 from licap.yaml_file import write_yaml
 from search.study import Ended, Study
 
@@ -59,7 +60,9 @@ COMPARED = {
 def main() -> None:
     """Runs the benchmark."""
     parser = new_parser("search", __doc__)
-    parser.add_argument("--data", help="with backends: folder of the data set; without it, the synthetic graph")
+    parser.add_argument(
+        "--data", type=path_option, help="with backends: folder of the data set; without it, the synthetic graph"
+    )
     parser.add_argument("--backends", nargs="+", choices=available_backends(), help="compare searches on these")
     parser.add_argument("--trials", type=positive, help="default: 100; with backends two for each slot")
     parser.add_argument("--rounds", type=positive, default=3, help="searches with each backend")
@@ -90,7 +93,7 @@ def compare(findings: Findings, folder: Path, options: argparse.Namespace) -> No
     """Seconds of a search's trials by backend."""
     space = folder / "compared.yaml"
     space.write_text(write_yaml(COMPARED), encoding="utf-8")
-    data = ["--set", f"data.path={Path(options.data).resolve()}"] if options.data else []
+    data = ["--set", f"data.path={options.data.resolve()}"] if options.data else []
     spent: dict[str, list[float]] = {backend: [] for backend in options.backends}
     for number in range(options.rounds):
         for backend in options.backends:

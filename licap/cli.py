@@ -15,6 +15,7 @@ from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse
 from licap.console import check_once, duration, exit_status, say, tell
 from licap.errors import ConfigError
 from licap.fields import shortened, specs_of
+from licap.paths import path_option
 from licap.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="pretrain and train one config, on one or several folds")
-    run.add_argument("config", type=Path, help="trial config (YAML), such as an exported best.yaml")
+    run.add_argument("config", type=path_option, help="trial config (YAML), such as an exported best.yaml")
     run.add_argument("--folds", metavar="K[,K…]|all", help="folds to run; default: the config's")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
-    run.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; default: below runs/")
+    run.add_argument("--out", type=path_option, metavar="DIR", help="folder for the results; default: below runs/")
     run.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     run.set_defaults(action=run_command)
 

@@ -16,6 +16,7 @@ from licap.fields import (
     Scalar,
     choice,
     construct,
+    file_path,
     flag,
     flatten,
     nest,
@@ -74,7 +75,7 @@ class TextConfig(Checked):
         ["tfidf", "sentence"],
     )
     dim: int = whole(64, "width of the SVD", at_least=1, at_most=WIDEST)
-    model: str = string("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
+    model: str = file_path("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,18 +87,18 @@ class DataConfig(Checked):
         "auto: synthetic without a path, else told from the folder's files",
         ["auto", "synthetic", "tsv", "published"],
     )
-    path: str | None = string(None, "folder of the data set")
+    path: str | None = file_path(None, "folder of the data set")
     features: str = choice(
         "struct",
         "what is seen; concat: structure and semantic side by side, as one input; both: as two, each with an encoder "
         "of its own",
         ["struct", "semantic", "concat", "both"],
     )
-    struct_file: str | None = string(
+    struct_file: str | None = file_path(
         None, "structure features of one's own: .npy in the order of the nodes, or .npz with names and features"
     )
-    semantic_file: str | None = string(None, "semantic features of one's own, as struct_file")
-    cache: str = string("data/cache", "folder for computed features")
+    semantic_file: str | None = file_path(None, "semantic features of one's own, as struct_file")
+    cache: str = file_path("data/cache", "folder for computed features")
     synthetic: SyntheticConfig = part(SyntheticConfig)
     node2vec: Node2vecConfig = part(Node2vecConfig)
     text: TextConfig = part(TextConfig)

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from licap.errors import ConfigError, Problem
+from licap.paths import expanded
 
 Scalar = float | int | bool | str | None
 T = TypeVar("T")
@@ -26,7 +27,7 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True, kw_only=True)
 class FieldSpec:
-    """What one leaf of a config may hold."""
+    """What one leaf of a config may hold. is_path: whether a text names a file or folder."""
 
     name: str
     kind: type
@@ -34,6 +35,7 @@ class FieldSpec:
     default: Scalar
     meaning: str
     choices: tuple[str, ...] = ()
+    is_path: bool = False
     above: float | None = None
     at_least: float | None = None
     below: float | None = None
@@ -51,7 +53,7 @@ class FieldSpec:
         parsed = _PARSERS[self.kind](value)
         if parsed is None or not self._allows(parsed):
             raise ValueError(f"must be {self.expectation()} (got {_shown(value)}){self._suggestion(value)}")
-        return typing.cast(Scalar, parsed)
+        return expanded(parsed) if self.is_path else typing.cast(Scalar, parsed)
 
     def _allows(self, value: Any) -> bool:
         if self.choices:
@@ -81,6 +83,7 @@ class FieldSpec:
             if bound is not None
         ]
         noun = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}[self.kind]
+        noun = "a path" if self.is_path else noun
         return " ".join([noun, " and ".join(bounds)]).strip() + (" or null" if self.optional else "")
 
 
@@ -152,6 +155,11 @@ def flag(default: bool, meaning: str) -> Any:
 def string(default: str | None, meaning: str) -> Any:
     """A str field."""
     return field(default=default, metadata={"meaning": meaning})
+
+
+def file_path(default: str | None, meaning: str) -> Any:
+    """A str field that names a file or folder; `~` at its beginning is a home folder."""
+    return field(default=default, metadata={"meaning": meaning, "is_path": True})
 
 
 def choice(default: str | None, meaning: str, options: Iterable[str]) -> Any:
@@ -353,7 +361,10 @@ class Checked:
             for item in fields(typing.cast(Any, self))
             if not is_dataclass(getattr(self, item.name))
         }
-        _, problems = parse_all(type(self), own)
+        good, problems = parse_all(type(self), own)
+        for name, value in good.items():
+            # As a file would have it: `~` of a path is a home folder in Python code too.
+            object.__setattr__(self, name, value)
         problems = problems or list(self.cross_problems())
         if problems:
             raise ConfigError(problems)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from licap.paths import path_option
 from search.space import SearchSpace
 from search.study import DEFAULT_ROOT, Study
 
@@ -12,7 +12,7 @@ from search.study import DEFAULT_ROOT, Study
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Adds STUDY and --root."""
     parser.add_argument("study", nargs="?", metavar="STUDY", help="name of the study; default: the latest")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
+    parser.add_argument("--root", type=path_option, default=DEFAULT_ROOT, metavar="DIR", help="where studies are kept")
 
 
 def chosen_study(options: argparse.Namespace) -> tuple[Study, SearchSpace]:

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from licap.console import exit_status, say, tell
 from licap.files import write_file_atomically
+from licap.paths import path_option
 from search.chosen import add_study, chosen_study
 from search.insight import COMPARISON_FORMATS, compare
 
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--metric", action="append", default=[], metavar="NAME", help="a metric to show, again for more; default: all"
     )
     parser.add_argument("--format", choices=COMPARISON_FORMATS, default="text", help="default: text")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file instead of the terminal")
+    parser.add_argument("--out", type=path_option, metavar="FILE", help="write to a file instead of the terminal")
     return parser
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from licap.console import exit_status, say
 from licap.errors import ConfigError
 from licap.files import write_file_atomically
+from licap.paths import path_option
 from search.chosen import add_study, chosen_study
 from search.insight.exported import described, exported_text, replaced_by
 from search.insight.leaderboard import leaderboard, pick
@@ -34,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="the best config (default), or all trials for Optuna",
     )
     parser.add_argument("--rank", type=int, metavar="K", help="K-th best trial instead of the best")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; default: best.yaml, or study.db")
+    parser.add_argument(
+        "--out", type=path_option, metavar="FILE", help="where to write; default: best.yaml, or study.db"
+    )
     return parser
 
 

@@ -10,10 +10,10 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from licap.console import exit_status, say
 from licap.files import write_file_atomically
+from licap.paths import path_option
 from search.chosen import add_study, chosen_study
 from search.insight.foresight import candidate_budgets, foresight
 from search.insight.replay_plot import regret_png
@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=at_least_one, default=1, metavar="N", help="trials at a time; default: 1")
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of the orders; default: 0")
     parser.add_argument("--format", choices=REPLAY_FORMATS, default="text", help="default: text")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write table and picture here instead of printing")
+    parser.add_argument(
+        "--out", type=path_option, metavar="DIR", help="write table and picture here instead of printing"
+    )
     return parser
 
 

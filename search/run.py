@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from licap.console import check_once, exit_status, say, tell
 from licap.errors import ConfigError, StoreError
+from licap.paths import path_option
 from search.space import SearchSpace, describe
 from search.study import DEFAULT_ROOT, Study
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = argparse.ArgumentParser(prog="python search/run.py", description=__doc__)
-    parser.add_argument("--space", type=Path, metavar="FILE", help="search space (YAML); not needed with --resume")
+    parser.add_argument(
+        "--space", type=path_option, metavar="FILE", help="search space (YAML); not needed with --resume"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
     parser.add_argument(
         "--study",
@@ -39,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--no-cache", action="store_true", help="neither take pretrained embeddings of earlier trials nor keep new ones"
     )
     parser.add_argument(
-        "--root", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where studies and runs are kept"
+        "--root", type=path_option, default=DEFAULT_ROOT, metavar="DIR", help="where studies and runs are kept"
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server or database; default: in the root folder")
     parser.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster; default: a private instance")

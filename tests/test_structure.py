@@ -16,7 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
-    ("errors",),
+    ("errors", "paths"),
     ("fields", "yaml_file", "files", "console", "optional", "machine"),
     ("model_configs", "presets"),
     ("config", "metrics", "early_stopping", "reproducibility"),

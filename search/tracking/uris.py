@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from licap.errors import StoreError
+from licap.paths import expanded
 
 DATABASE_NAME = "mlflow.db"
 _PREFIX = "sqlite:///"
@@ -19,7 +20,8 @@ _SUFFIXES = {".db", ".sqlite", ".sqlite3"}
 def tracking_uri(root: Path, given: str | None) -> str:
     """The store's URI with an absolute path; without a given one, `mlflow.db` in `root`.
 
-    `given` may be the http(s) address of a server, `sqlite:///PATH`, or the path of an SQLite file.
+    `given` may be the http(s) address of a server, `sqlite:///PATH`, or the path of an SQLite file; in both, `~` at the
+    beginning is a home folder.
     MLFLOW_TRACKING_URI is not read: a study must not land elsewhere because of a forgotten variable.
     Raises: StoreError for anything else, MLflow's file store (`./mlruns`) included.
     """
@@ -32,7 +34,7 @@ def tracking_uri(root: Path, given: str | None) -> str:
         return _server(text)
     if scheme == "sqlite":
         return sqlite_uri(_database_of(text))
-    path = Path(text)
+    path = _without_tilde(text, given)
     if scheme and scheme != "file":
         raise StoreError(
             f"{shown(text)}: runs can be kept in an SQLite file (sqlite:///PATH) or on a server (http://HOST:PORT). "
@@ -48,7 +50,7 @@ def tracking_uri(root: Path, given: str | None) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The URI of an SQLite file. Raises: StoreError for a path that no URI can hold."""
-    absolute = path.expanduser().absolute()
+    absolute = path.absolute()
     # SQLAlchemy takes ? for options, and reads % differently from version to version.
     for sign in "?%":
         if sign in str(absolute):
@@ -99,7 +101,14 @@ def _database_of(uri: str) -> Path:
     name = uri[len(_PREFIX) :] if uri.lower().startswith(_PREFIX) else ""
     if not name or name == ":memory:":
         raise StoreError(f"{uri}: names no file. Write it as {_PREFIX}PATH, as in {_PREFIX}mlruns/{DATABASE_NAME}.")
-    return Path(name)
+    return _without_tilde(name, uri)
+
+
+def _without_tilde(text: str, given: str) -> Path:
+    try:
+        return Path(expanded(text))
+    except ValueError as error:
+        raise StoreError(f"{given}: {error}.") from None
 
 
 def _is_database(path: Path) -> bool:
