@@ -42,6 +42,12 @@ def golden_cases() -> list[tuple[str, str]]:
     return [(file.stem, case) for file in sorted(FOLDER.glob("*.npz")) for case in case_names(file)]
 
 
+def checks() -> list[str]:
+    """Modules of `golden_checks` that check a file."""
+    names = [path.stem for path in sorted((OWN_COPY.parent / "golden_checks").glob("*.py"))]
+    return [name for name in names if hasattr(import_module(f"golden_checks.{name}"), "check")]
+
+
 @pytest.mark.parametrize(("name", "case"), golden_cases())
 def test_the_published_implementation_gives_the_same(name: str, case: str) -> None:
     assert_known(FOLDER / f"{name}.npz")
@@ -53,6 +59,14 @@ def test_every_file_of_the_folder_is_known() -> None:
     assert any(file.suffix == ".npz" for file in files)
     for file in files:
         assert_known(file)
+        assert file.suffix != ".npz" or case_names(file), f"{file}: holds no case"
+
+
+@pytest.mark.parametrize("name", checks())
+def test_each_check_has_its_file(name: str) -> None:
+    assert (OWN_COPY / f"{name}.npz").is_file(), f"{OWN_COPY / name}.npz is missing"
+    if not (FOLDER / f"{name}.npz").is_file():
+        pytest.skip(f"{FOLDER} has no {name}.npz")
 
 
 def test_an_unknown_file_is_noticed(tmp_path: Path) -> None:

@@ -80,8 +80,17 @@ def test_there_are_five_folds(fold: int) -> None:
 def test_labels_are_the_logarithm_of_one_plus_the_score(raw: np.ndarray) -> None:
     labels = transform_labels(raw)
     assert labels.dtype == np.float32
-    np.testing.assert_allclose(labels, np.log1p(raw.astype(np.float64)), rtol=1e-6, atol=2e-7)
+    np.testing.assert_allclose(labels, np.log1p(raw.astype(np.float64)), rtol=6e-8, atol=2e-45)
     assert (labels >= 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-8, 3.7e-12, 1e-30, 1e-38, 0.25, 1000.0])
+def test_scores_that_differ_have_labels_that_differ_however_small_they_are(unit: float) -> None:
+    raw = (unit * np.arange(1, 121)).astype(np.float32)
+    labels = transform_labels(raw)
+    assert (np.diff(labels) > 0).all()
+    if unit < 1e-7:
+        np.testing.assert_allclose(labels, raw, rtol=1e-6)
 
 
 def test_a_label_depends_on_the_score_and_not_on_its_place() -> None:

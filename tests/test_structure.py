@@ -17,12 +17,13 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
     ("errors", "paths"),
-    ("fields", "yaml_file", "files", "console", "optional", "machine"),
+    ("fields", "yaml_file", "files", "console", "optional", "machine", "logarithm"),
     ("model_configs", "presets"),
     ("config", "metrics", "early_stopping", "reproducibility"),
-    ("checkpoint", "graph"),
-    ("datasets", "splits", "results"),
-    ("sampling", "losses", "ops"),
+    ("checkpoint", "graph", "splits"),
+    ("sampling",),
+    ("datasets", "results"),
+    ("losses", "ops"),
     ("models", "cuda_graphs"),
     ("training", "probe"),
     ("pretrain", "downstream", "label_scale"),

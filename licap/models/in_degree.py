@@ -8,6 +8,7 @@ from torch import Tensor
 
 from licap.config import DownstreamConfig
 from licap.graph import KnowledgeGraph
+from licap.logarithm import log1p_float32
 from licap.models.base import MODELS, FittedModel, Setting, register
 
 
@@ -25,4 +26,4 @@ class InDegree(FittedModel):
 
     def fit_predict(self, inputs: Tensor, labels: Tensor, train: Tensor) -> Tensor:
         """See `FittedModel.fit_predict`."""
-        return torch.from_numpy(np.log1p(self._graph.in_degree)).to(inputs)
+        return torch.from_numpy(log1p_float32(self._graph.in_degree.astype(np.float64))).to(inputs)

@@ -16,8 +16,10 @@ ABSOLUTE = 1e-11
 class Case:
     """The arrays of one case; keys are without the case's name (`in.raw`, `out.fold0.train`)."""
 
-    def __init__(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, name: str, arrays: dict[str, NDArray[Any]], folder: Path | None = None) -> None:
+        """folder: where the other golden files are."""
         self.name = name
+        self.folder = folder
         self._arrays = arrays
         self._used: set[str] = set()
 
@@ -54,14 +56,20 @@ class Case:
 
     def close(self, actual: Any, key: str, rtol: float) -> None:
         """Asserts |actual - golden| <= rtol * max|golden| + 1e-11, shapes equal, everything finite."""
+        self.within(actual, key, rtol * np.abs(self[key]).max(initial=0) + ABSOLUTE)
+
+    def within(self, actual: Any, key: str, allowed: Any) -> None:
+        """Asserts |actual - golden| <= allowed (one for all, or one for each), shapes equal, everything finite."""
         expected = np.asarray(self[key], dtype=np.float64)
         actual = _plain(actual).astype(np.float64)
         assert actual.shape == expected.shape, f"{self.name}.{key}: shape {actual.shape}, golden {expected.shape}"
-        if expected.size == 0:
-            return
-        error, allowed = np.abs(actual - expected).max(), rtol * np.abs(expected).max() + ABSOLUTE
+        error, allowed = np.abs(actual - expected), np.broadcast_to(allowed, expected.shape)
         # Written so that NaN on either side fails.
-        assert error <= allowed, f"{self.name}.{key}: off by {error:.3g}, allowed {allowed:.3g}"
+        wrong = ~(error <= allowed)
+        assert not wrong.any(), (
+            f"{self.name}.{key}: {wrong.sum()} values off, by up to {error[wrong].max():.3g}, "
+            f"allowed {allowed[wrong].min():.3g}"
+        )
 
 
 def _plain(value: Any) -> NDArray[Any]:
@@ -78,4 +86,4 @@ def load_case(path: Path, name: str) -> Case:
     """Reads one case of a golden file."""
     with np.load(path, allow_pickle=False) as file:
         keys = [key for key in file.files if key.partition(".")[0] == name]
-        return Case(name, {key.partition(".")[2]: file[key] for key in keys})
+        return Case(name, {key.partition(".")[2]: file[key] for key in keys}, path.parent)
