@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from disk_calls import assert_synced_before_renames, disk_calls
 
 from licap.errors import StoreError
 from licap.files import write_atomically, write_file_atomically
@@ -69,3 +70,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> 
     with pytest.raises(StoreError, match="cannot be written"):
         write_file_atomically(tmp_path / place, "text")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_file_is_on_the_disk_whole_before_it_has_its_name(tmp_path: Path, there_before: bool) -> None:
+    if there_before:
+        (tmp_path / "a.txt").write_text("old", encoding="utf-8")
+    code = """
+from pathlib import Path
+from licap.files import write_atomically
+write_atomically(Path("a.txt"), lambda file: [file.write(b"x" * 1000) for _ in range(20)])
+"""
+    assert_synced_before_renames(disk_calls(code, tmp_path))
+    assert (tmp_path / "a.txt").stat().st_size == 20_000

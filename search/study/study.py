@@ -13,6 +13,7 @@ One process writes (`Study.create`, `Study.resume`), any number read at the same
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -304,8 +305,24 @@ def _new_folder(parent: Path) -> Path:
 def _rename(draft: Path, folder: Path) -> None:
     try:
         draft.chmod(0o755)
+        _sync_folder(draft)
         draft.rename(folder)
     except OSError:
         # Somebody else was faster: a folder cannot be renamed over one that is not empty.
         _refuse_taken(folder)
         raise StoreError(f"{folder}: cannot be made. Check rights and space, or give --root.") from None
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Forces a folder's entries onto the disk: a file that is there without its name is lost. Raises: StoreError."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Some network file systems have nothing to force.
+        if error.errno != errno.EINVAL:
+            raise StoreError(f"{folder}: cannot be written ({error.strerror}). Check rights and space.") from None
