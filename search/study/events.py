@@ -135,7 +135,7 @@ def encode(event: Event, time: float) -> bytes:
 def decode(line: bytes) -> tuple[Event, float]:
     """The event of a line, and when it was written. Raises: ValueError saying what is wrong with the line."""
     data = json_object(line)
-    kind, time = data.pop("event", None), _number(data.pop("time", 0.0))
+    kind, time = data.pop("event", None), data.pop("time", 0.0)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"unknown event {kind!r}")
     cls = _KINDS[kind]
@@ -144,8 +144,9 @@ def decode(line: bytes) -> tuple[Event, float]:
     if not required <= data.keys() <= hints.keys():
         raise ValueError(f"the fields of {kind} must be {', '.join(hints)} (got {', '.join(data) or 'none'})")
     try:
-        return cls(**{name: _READERS[hints[name]](data[name]) for name in data}), time
-    except (TypeError, AttributeError) as error:
+        event = cls(**{name: _READERS[hints[name]](data[name]) for name in data})
+        return event, float(_is((int, float))(time))
+    except (TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"a field of {kind} has the wrong type ({error})") from None
 
 

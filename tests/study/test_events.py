@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.study.events import Decided, Ended, Event, Opened, Proposed, Reported, StudyEnded, decode, encode
+from search.study.events import (
+    Decided,
+    Ended,
+    Event,
+    Opened,
+    Proposed,
+    Reported,
+    Restarted,
+    StudyEnded,
+    decode,
+    encode,
+)
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=12)
@@ -17,7 +28,8 @@ NUMBER = st.integers(0, 10**6)
 SCALARS = st.one_of(FINITE, st.integers(), st.booleans(), TEXT, st.none())
 
 EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Opened, pid=NUMBER, host=TEXT),
+    st.builds(Opened, pid=NUMBER, host=TEXT, dataset=TEXT),
+    st.builds(Restarted, trial=NUMBER, reason=TEXT),
     st.builds(Proposed, trial=NUMBER, values=st.dictionaries(TEXT, SCALARS, max_size=4), starting_point=st.booleans()),
     st.builds(
         Reported,
@@ -37,6 +49,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         budget=NUMBER,
         seconds=FINITE,
         notes=st.lists(TEXT, max_size=3).map(tuple),
+        pretraining=TEXT,
     ),
     st.builds(StudyEnded, reason=TEXT, seconds=FINITE),
 )
@@ -45,7 +58,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 @given(event=EVENTS, time=st.floats(0, 1e10))
 def test_an_event_reads_back_as_it_was_written(event: Event, time: float) -> None:
     line = encode(event, time)
-    assert decode(line)[0] == event
+    assert decode(line) == (event, round(time, 3))
     assert repr(decode(line)[0]) == repr(event)  # 1, 1.0 and True are equal, and different
 
 
@@ -83,6 +96,19 @@ def test_a_value_that_is_not_finite_is_no_parameter() -> None:
         (b'{"event":"decided","trial":true,"budget":2,"decision":"stop"}', "wrong type"),
         (b'{"event":"study_ended","reason":"done","seconds":NaN}', "NaN"),
         (b'{"event":["x"]}', "unknown event"),
+        (b'{"time":1}', "unknown event None"),
+        (b'{"event":"decided","time":true,"trial":1,"budget":2,"decision":"stop"}', "wrong type"),
+        (b'{"event":"decided","time":"NaN","trial":1,"budget":2,"decision":"stop"}', "wrong type"),
+        (b'{"event":"study_ended","time":1,"reason":"","seconds":1' + b"0" * 400 + b"}", "wrong type"),
+        (b'{"event":"decided","time":1,"trial":1,"budget":2,"decision":"stop","more":1}', "the fields of decided"),
+        (b'{"event":"decided","trial":1,"budget":2.0,"decision":"stop"}', "wrong type"),
+        (b'{"event":"decided","trial":1,"budget":2,"decision":3}', "wrong type"),
+        (b'{"event":"proposed","trial":1,"values":{"a":[1]},"starting_point":false}', "wrong type"),
+        (b'{"event":"proposed","trial":1,"values":[],"starting_point":false}', "wrong type"),
+        (b'{"event":"proposed","trial":1,"values":{},"starting_point":0}', "wrong type"),
+        (b'{"event":"reported","trial":1,"stage":"","epoch":0,"budget":1,"metrics":{"a":"nan"}}', "wrong type"),
+        (b'{"event":"reported","trial":1,"stage":"","epoch":0,"budget":1,"metrics":{"a":true}}', "wrong type"),
+        (b'{"event":"opened","pid":1,"host":"h","dataset":null}', "wrong type"),
         (b"\xff\xfe", "not valid JSON"),
     ],
 )

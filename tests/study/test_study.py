@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from licap.errors import StoreError
-from search.study import Decided, Ended, Proposed, Reported, Restarted, Study, StudyEnded
+from search.study import Decided, Ended, Event, Opened, Proposed, Reported, Restarted, Study, StudyEnded
+from search.study.events import encode
+from search.study.record import header
 
 WRITER = """
 import sys
@@ -270,3 +273,110 @@ def test_a_root_without_write_permission_is_refused(tmp_path: Path) -> None:
 def test_a_study_opened_for_reading_takes_no_events(tmp_path: Path, study: Study) -> None:
     with pytest.raises(RuntimeError, match="reading only"):
         Study.open(tmp_path, "first").append(propose(0))
+
+
+def test_drafts_that_a_kill_left_are_no_studies(tmp_path: Path, study: Study) -> None:
+    draft = tmp_path / "studies" / ".new-abc"
+    shutil.copytree(study.folder, draft)
+    os.utime(draft / "record.jsonl", (2e9, 2e9))
+    assert Study.names(tmp_path) == ("first",) and Study.latest(tmp_path) == "first"
+    shutil.rmtree(study.folder)
+    assert Study.names(tmp_path) == ()
+    with pytest.raises(StoreError, match="no study yet"):
+        Study.latest(tmp_path)
+
+
+def test_a_folder_without_a_record_is_no_study(tmp_path: Path, study: Study) -> None:
+    (tmp_path / "studies" / "other").mkdir()
+    assert Study.names(tmp_path) == ("first",)
+    with pytest.raises(StoreError, match=r"no study other \(there are: first\)"):
+        Study.open(tmp_path, "other")
+    assert Study.free_name(tmp_path, "other") == "other-2"
+
+
+def test_nothing_is_left_where_a_name_was_taken_at_the_last_moment(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        studies = list(pool.map(lambda _: Study.create_free(tmp_path, "s", ""), range(8)))
+    assert {path.name for path in (tmp_path / "studies").iterdir()} == {study.name for study in studies}
+    for study in studies:
+        assert study.owner() is not None
+        study.close()
+        assert study.owner() is None
+
+
+def test_only_time_in_which_searches_ran_has_elapsed(tmp_path: Path) -> None:
+    def lines(*events: tuple[float, Event]) -> bytes:
+        return b"".join(encode(event, when) for when, event in events)
+
+    opened, over = Opened(pid=1, host="h"), StudyEnded(reason="interrupted", seconds=0.0)
+    with Study.create(tmp_path, "s", "") as created:
+        record = created.folder / "record.jsonl"
+    # Killed after 30 s; a day later, ended after 10 s; killed at once; and one that never got a trial.
+    first = lines((1000.0, opened), (1010.0, propose(0)), (1030.0, report(0, 1, 0.5)))
+    second = lines((87_430.0, opened), (87_436.0, Restarted(trial=0, reason="")), (87_440.0, over))
+    record.write_bytes(header() + first + second + lines((90_000.0, opened), (95_000.0, opened)))
+    assert Study.open(tmp_path, "s").elapsed == 40.0
+    for _ in range(2):
+        with Study.resume(tmp_path, "s", "") as resumed:
+            assert resumed.elapsed == 40.0
+    # A clock that was set back takes nothing away.
+    record.write_bytes(header() + first + lines((2000.0, opened), (1500.0, over), (3000.0, opened)))
+    assert Study.open(tmp_path, "s").elapsed == 30.0
+
+
+def test_a_study_goes_on_with_the_data_it_began_with_and_no_others(tmp_path: Path) -> None:
+    Study.create(tmp_path, "s", "", "a" * 64).close()
+    with pytest.raises(StoreError, match=rf"began on other data \(fingerprint {'a' * 16}, now {'b' * 16}\)"):
+        Study.resume(tmp_path, "s", "b" * 64)
+    with Study.resume(tmp_path, "s", "a" * 64) as resumed:
+        assert [event.dataset for event in resumed.events if isinstance(event, Opened)] == ["a" * 64] * 2
+        assert resumed.left_by is None
+
+
+def test_a_resumed_study_has_its_trials_and_goes_on_behind_a_torn_line(tmp_path: Path, study: Study) -> None:
+    for event in (propose(0, a=1.0), report(0, 1, 0.5)):
+        study.append(event)
+    study.close()
+    with (study.folder / "record.jsonl").open("ab") as file:
+        file.write(b'{"event":"ended","trial":0')
+    with Study.resume(tmp_path, "first", "") as resumed:
+        assert [trial.budget for trial in resumed.trials()] == [1] and resumed.end is None
+        with pytest.raises(StoreError, match="being written by"):
+            Study.resume(tmp_path, "first", "")
+        resumed.append(report(0, 2, 0.75))
+    again = Study.open(tmp_path, "first")
+    assert again.events == resumed.events and again.trials() == resumed.trials()
+    assert [type(event).__name__ for event in again.events] == ["Opened", "Proposed", "Reported", "Opened", "Reported"]
+
+
+def test_a_study_that_a_kill_left_says_who_left_it(tmp_path: Path) -> None:
+    with writer(tmp_path, "killed", "once") as process:
+        pass
+    with Study.resume(tmp_path, "killed", "") as study:
+        assert study.left_by is not None and study.left_by.pid == process.pid
+    with Study.resume(tmp_path, "killed", "") as study:
+        assert study.left_by is None
+
+
+def test_the_end_is_that_of_the_last_search(tmp_path: Path, study: Study) -> None:
+    assert study.end is None
+    study.append(StudyEnded(reason="interrupted", seconds=1.0))
+    assert study.end == StudyEnded(reason="interrupted", seconds=1.0)
+    study.close()
+    with Study.resume(tmp_path, "first", "") as resumed:
+        assert resumed.end is None, "it runs again"
+    assert Study.open(tmp_path, "first").end is None
+
+
+def test_what_is_closed_takes_no_more_events_and_is_free(tmp_path: Path, study: Study) -> None:
+    study.close()
+    study.close()
+    with pytest.raises(RuntimeError, match="reading only"):
+        study.append(propose(0))
+    Study.resume(tmp_path, "first", "").close()
+
+
+def test_a_space_is_replaced_whole(tmp_path: Path, study: Study) -> None:
+    study.replace_space("metric: rmse\n")
+    assert study.space_path.read_text(encoding="utf-8") == "metric: rmse\n"
+    assert study.checkpoint_path(3) == tmp_path / "studies" / "first" / "checkpoints" / "3.pt"
