@@ -7,23 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-class Together(LoadScopeScheduling):
-    """Where tests run side by side (`-n 2`), one worker has what shares costly fixtures: a file, or all of searches."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return "tests/engine" if file.startswith("tests/engine/") else file
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    """Tells pytest-xdist of it."""
-    return Together(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run side by side (`-n 2`), one worker has a whole file, whose tests share costly fixtures."""
+    # Asked for by pytest-xdist alone, without which tests run as well, one after another.
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conftest_tools import empty_database, finished, searches, workplace
+from conftest_tools import empty_database, finished, searches, turns, workplace
 from damages import copy
 from desk import desks
 
-__all__ = ["copy", "desks", "empty_database", "finished", "searches", "workplace"]
+__all__ = ["copy", "desks", "empty_database", "finished", "searches", "turns", "workplace"]

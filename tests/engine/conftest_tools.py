@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -50,6 +52,61 @@ report_every: 2
 )
 
 
+# Three searches at a time use two cores well, since each waits more than it works; more get into each other's way.
+SEARCHES_AT_ONCE = 3
+
+
+class Turns:
+    """How many searches run at a time, whichever of pytest-xdist's workers start them.
+
+    A turn is an flock on a file, which the search's process inherits: it ends with the process.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._paths = [folder / f"turn-{number}" for number in range(count)]
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[int]:
+        """Waits for a turn. Yields a descriptor to be inherited."""
+        while True:
+            for path in self._paths:
+                with path.open("w") as file, contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield file.fileno()
+                    return
+            time.sleep(0.1)
+
+
+_turns: list[Turns] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def turns(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where tests run on several workers, these take turns with their searches."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1 and not _turns:
+        # A fixture may need two at the same time.
+        _turns.append(Turns(shared_folder(tmp_path_factory), max(SEARCHES_AT_ONCE, workers + 1)))
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that all of pytest-xdist's workers share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def turn(words: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
+    """Waits for a turn where the command is a search. Yields the descriptors that it is to inherit."""
+    if words[0] != "search/run.py" or not _turns:
+        yield ()
+        return
+    with _turns[0].taken() as descriptor:
+        yield (descriptor,)
+
+
 @dataclass(frozen=True)
 class Workplace:
     """A folder in which commands are run."""
@@ -59,17 +116,19 @@ class Workplace:
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs `python WORDS…`; the scripts of search/ are named as in the README."""
-        return subprocess.run(
-            self.command(*words), cwd=self.folder, env={**self.environment, **(env or {})}, capture_output=True,
-            text=True, timeout=240, check=False,
-        )  # fmt: skip
+        with turn(words) as inherited:
+            return subprocess.run(
+                self.command(*words), cwd=self.folder, env={**self.environment, **(env or {})}, capture_output=True,
+                text=True, timeout=240, check=False, pass_fds=inherited,
+            )  # fmt: skip
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Starts `python WORDS…` in a session of its own."""
-        return subprocess.Popen(
-            self.command(*words), cwd=self.folder, env=dict(self.environment), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+        with turn(words) as inherited:
+            return subprocess.Popen(
+                self.command(*words), cwd=self.folder, env=dict(self.environment), stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, start_new_session=True, pass_fds=inherited,
+            )  # fmt: skip
 
     def command(self, *words: str) -> list[str]:
         """The full command line."""
@@ -91,8 +150,15 @@ class Workplace:
 
 def make_workplace(folder: Path) -> Workplace:
     """A folder with the small space, and an environment that tries to lead astray."""
+    place = workplace_in(folder)
+    Path(place.environment["TMPDIR"]).mkdir(parents=True)
+    place.write("small.yaml", SMALL)
+    return place
+
+
+def workplace_in(folder: Path) -> Workplace:
+    """A folder that `make_workplace` has made."""
     long = folder.parent / f"{folder.name}-a-temporary-folder-too-long-for-the-sockets-of-ray" / ("x" * 60)
-    long.mkdir(parents=True)
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -101,9 +167,7 @@ def make_workplace(folder: Path) -> Workplace:
         "RAY_ADDRESS": "127.0.0.1:1",
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
     }
-    place = Workplace(folder, environment)
-    place.write("small.yaml", SMALL)
-    return place
+    return Workplace(folder, environment)
 
 
 @pytest.fixture
@@ -149,11 +213,14 @@ SEARCHES = {
 
 
 class Searches:
-    """Searches that ran once, by the names in SEARCHES; several at a time, since each waits more than it works."""
+    """Searches that ran once, by the names in SEARCHES; several at a time, since each waits more than it works.
 
-    def __init__(self, make_folder: Callable[[str], Path]) -> None:
-        self._pool = ThreadPoolExecutor(3)
-        self._places = {name: make_workplace(make_folder(f"search-{n}")) for n, name in enumerate(SEARCHES)}
+    folder: where they ran, or are to run. Several processes may share it: each search is run by the first to begin it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._places = {name: workplace_in(folder / f"search-{n}") for n, name in enumerate(SEARCHES)}
+        self._pool = ThreadPoolExecutor(SEARCHES_AT_ONCE)
         self._running = {name: self._pool.submit(self._search, name) for name in SEARCHES}
 
     def __getitem__(self, name: str) -> FinishedSearch:
@@ -165,7 +232,15 @@ class Searches:
 
     def _search(self, name: str) -> dict[str, Any]:
         place = self._places[name]
-        return place.search(*SEARCHES[name], env=hidden_dgl(place) if name.startswith("no dgl") else None)
+        result = place.folder.with_suffix(".json")
+        with place.folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not result.exists():
+                place.folder.mkdir()
+                make_workplace(place.folder)
+                found = place.search(*SEARCHES[name], env=hidden_dgl(place) if name.startswith("no dgl") else None)
+                result.write_text(json.dumps(found), encoding="utf-8")
+        return dict(json.loads(result.read_text(encoding="utf-8")))
 
 
 def hidden_dgl(place: Workplace) -> dict[str, str]:
@@ -177,7 +252,7 @@ def hidden_dgl(place: Workplace) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
     """The searches that tests only look at."""
-    made = Searches(tmp_path_factory.mktemp)
+    made = Searches(shared_folder(tmp_path_factory))
     yield made
     made.close()
 
