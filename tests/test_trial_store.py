@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,6 +242,54 @@ def test_the_key_follows_data_features_channels_and_threads(dataset: Dataset) ->
     keys.add(stage_key(config, dataset, CPU))
     torch.set_num_threads(threads)
     assert len(keys) == 6
+
+
+def test_the_key_follows_what_last_digits_depend_on(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {stage_key(tiny_config({"runtime.backend": name}), dataset, CPU) for name in ("torch", "numba")}
+    assert len(keys) == 2
+    own = stage_key(tiny_config(), dataset, CPU)
+    with monkeypatch.context() as other_torch:
+        other_torch.setattr(torch, "__version__", "9.9.9")
+        assert stage_key(tiny_config(), dataset, CPU) != own
+    with monkeypatch.context() as other_cpu:
+        other_cpu.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
+        assert stage_key(tiny_config(), dataset, CPU) != own
+    assert stage_key(tiny_config(), dataset, CPU) == own
+
+
+OTHER_PROGRAM = """
+import importlib, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads({threads})
+from trial_cases import tiny_config, tiny_dataset
+from licap import stored
+def key():
+    return importlib.reload(stored).stage_key(tiny_config(), tiny_dataset(), torch.device("cpu"))
+changed = Path("licap/models/geni.py").resolve()
+assert Path(stored.__file__).resolve().parent == changed.parent.parent, "the copy is not what runs"
+print(key())
+content = changed.read_bytes()
+changed.write_bytes(content + b" ")
+print(key())
+changed.write_bytes(content.replace(b"0", b"1", 1))
+print(key())
+"""
+
+
+def test_the_key_follows_the_program(tmp_path: Path, repository: Path) -> None:
+    shutil.copytree(repository / "licap", tmp_path / "licap", ignore=shutil.ignore_patterns("__pycache__"))
+    tests = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_PROGRAM.format(tests=tests, threads=torch.get_num_threads())],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    same, longer, other = done.stdout.splitlines()
+    assert same == stage_key(tiny_config(), tiny_dataset(), CPU), "where a program lies does not matter"
+    assert len({same, longer, other}) == 3
 
 
 def spoilt(change: str) -> dict[str, object]:
