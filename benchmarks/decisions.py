@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from benchmarks.command import new_parser, positive, run
+from licap.console import say
 from licap.fields import Scalar
 from licap.paths import path_option
 from search.space import SearchSpace
@@ -43,15 +43,12 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
     space = SearchSpace.load(options.space, overrides=[f"sampler.name={options.sampler}"])
-    sys.stdout.write(
-        "| trials | proposal | whole history | pruner, a report | to recall a trial |\n|" + " --- |" * 5 + "\n"
-    )
+    say("| trials | proposal | whole history | pruner, a report | to recall a trial |\n|" + " --- |" * 5)
     for count in options.history:
         propose, decide, recall = ours(space, count)
         whole = f"{1e3 * plain(space, count):.1f} ms" if options.sampler == "tpe" else "-"
         cells = (f"{count:,}", f"{1e3 * propose:.1f} ms", whole, f"{1e6 * decide:.0f} µs", f"{1e3 * recall:.2f} ms")
-        sys.stdout.write(f"| {' | '.join(cells)} |\n")
-        sys.stdout.flush()
+        say(f"| {' | '.join(cells)} |")
 
 
 def ours(space: SearchSpace, count: int) -> tuple[float, float, float]:

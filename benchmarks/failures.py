@@ -15,7 +15,6 @@ can be had; medians over seeds, with quartiles.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -23,6 +22,7 @@ from typing import cast
 import numpy as np
 
 from benchmarks.command import new_parser, positive, run
+from licap.console import say
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import ASHA, Decision, NoPruner, Proposer, Pruner, TrialReport
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--trials", type=positive, default=60)
     options = parser.parse_args()
     head = ("sampler", "optimum", "pruner", "failures", "failing", "of them late", "distance of the best")
-    sys.stdout.write(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}\n")
+    say(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for sampler in options.sampler or ["tpe"]:
         for optimum in OPTIMA:
             for pruner in ("none", "asha"):
@@ -60,8 +60,7 @@ def main() -> None:
                     found = [
                         search(sampler, optimum, pruner, told, seed, options.trials) for seed in range(options.seeds)
                     ]
-                    sys.stdout.write(f"| {sampler} | {optimum} | {pruner} | {told} | {row(found)} |\n")
-                    sys.stdout.flush()
+                    say(f"| {sampler} | {optimum} | {pruner} | {told} | {row(found)} |")
 
 
 def search(sampler: str, optimum: str, pruner: str, told: str, seed: int, trials: int) -> Found:

@@ -10,13 +10,13 @@ the 50 best and so many last trials, and for all trials.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 
 from benchmarks.command import new_parser, positive, run
+from licap.console import say
 from licap.fields import Scalar
 from search.space import Parameter, SamplerConfig
 from search.strategy import Proposer, memory
@@ -34,13 +34,12 @@ def main() -> None:
     parser.add_argument("--last", type=positive, nargs="+", default=[150, memory.LAST])
     options = parser.parse_args()
     looks = [math.ceil(options.trials * part / 3) for part in (1, 2, 3)]
-    sys.stdout.write(f"| window | {' | '.join(f'{look} trials' for look in looks)} |\n|{' --- |' * 4}\n")
+    say(f"| window | {' | '.join(f'{look} trials' for look in looks)} |\n|{' --- |' * 4}")
     for last in [*options.last, options.trials]:
         memory.LAST = last
         found = np.mean([distances(seed, options.trials) for seed in range(options.seeds)], axis=0)
         label = "all" if last == options.trials else f"{memory.BEST} best, {last} last"
-        sys.stdout.write(f"| {label} | {' | '.join(f'{found[look - 1]:.3f}' for look in looks)} |\n")
-        sys.stdout.flush()
+        say(f"| {label} | {' | '.join(f'{found[look - 1]:.3f}' for look in looks)} |")
 
 
 def distances(seed: int, trials: int) -> list[float]:

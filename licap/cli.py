@@ -49,8 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         options.action(options)
     return status.code
 

@@ -1,6 +1,7 @@
-"""What every command line shares: errors as sentences on stderr, exit codes 0, 2 and 130, and nothing half-said.
+"""What every command line shares: streams that cannot fail a command, errors as sentences, signals, and exit codes.
 
-Exit codes: 0 done; 1 a fault of the program (with traceback); 2 something the user can put right; 130 interrupted.
+Exit codes: 0 done; 1 a fault of the program (with traceback); 2 something the user can put right; 128 and the number of
+the signal where one asked for the end: 129 hangup, 130 Ctrl-C, 143 termination.
 """
 
 from __future__ import annotations
@@ -10,13 +11,34 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from licap.errors import ConfigError, LicapError, StoreError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# One press of Ctrl-C or one closed terminal may send its signal more than once.
+_ECHO_S = 0.5
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end. As Ctrl-C, it is no `Exception`: what handles errors lets it pass."""
+
+    def __init__(self, number: int, words: str = "") -> None:
+        """number: of the signal. words: what people should know beside."""
+        super().__init__(*([words] if words else []))
+        self.number = number
+
+
+def stop_code(number: int) -> int:
+    """The exit code of a command that a signal asked to end, as shells count."""
+    return 128 + number
 
 
 @dataclass
@@ -28,69 +50,128 @@ class ExitStatus:
 
 @contextmanager
 def exit_status() -> Iterator[ExitStatus]:
-    """Turns the errors of a command's body into a message and an exit code."""
+    """Turns errors and signals in a command's body, options included, into a message and an exit code."""
     status = ExitStatus()
-    _write_what_the_terminal_can()
-    try:
-        yield status
-    except LicapError as error:
-        tell(f"error: {error}")
-        status.code = 2
-    except MemoryError as error:
-        tell(f"error: more memory is needed than there is ({error or 'no details'}). Give smaller data or widths.")
-        status.code = 2
-    except KeyboardInterrupt as error:
-        tell(f"interrupted: {error}" if error.args else "interrupted")
-        status.code = 130
-    except BrokenPipeError:
-        # The reader of a pipe went away (`… | head`): nothing is left to say, and nobody to say it to.
-        for stream in (sys.stdout, sys.stderr):
-            _discard(stream)
-        status.code = 0
-
-
-def _write_what_the_terminal_can() -> None:
-    """A character that stdout's encoding lacks is shown as `?`, as stderr does: it must not end a command."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-
-
-def _discard(stream: TextIO | None) -> None:
-    """Sends what a stream still holds nowhere: Python would try to write it at its end, and complain."""
-    if stream is None:
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):
-        # A stream without a file, such as one that a test put there.
-        return
+    with _usable_streams(), _signals_raise():
+        try:
+            try:
+                yield status
+            except SystemExit:
+                # Options were refused, or help was asked for.
+                _flush_result()
+                raise
+            _flush_result()
+        except LicapError as error:
+            tell(f"error: {error}")
+            status.code = 2
+        except MemoryError as error:
+            tell(f"error: more memory is needed than there is ({error or 'no details'}). Give smaller data or widths.")
+            status.code = 2
+        except KeyboardInterrupt as error:
+            tell(f"interrupted: {error}" if error.args else "interrupted")
+            status.code = stop_code(error.number if isinstance(error, Stopped) else signal.SIGINT)
 
 
 @contextmanager
-def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """The first Ctrl-C, termination signal or hangup asks for a clean end by calling `stop`; a second one breaks off.
+def _usable_streams() -> Iterator[None]:
+    """Streams that are closed become the null device, characters that stdout lacks a `?`; stderr never fails."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The next file would be opened under this number, and what libraries print would be written into it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    previous = sys.stderr
+    sys.stderr = _unfailing(previous)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = previous
 
-    Signals reach the main thread only; in another thread the body runs without this.
+
+class _Unfailing(io.FileIO):
+    """Drops what cannot be written: a full disk or a reader that is gone is no reason to end hours of work."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Writes what can be written. Returns: bytes."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _unfailing(stream: TextIO) -> TextIO:
+    """The same stream, which drops what cannot be written. A stream without a file, as in tests, stays as it is."""
+    try:
+        raw = _Unfailing(stream.fileno(), "w", closefd=False)
+    except (OSError, ValueError):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors="backslashreplace", line_buffering=True
+    )
+
+
+def _flush_result() -> None:
+    """Writes what libraries and help texts have left in stdout. Raises: StoreError where that is not possible."""
+    _write_result("")
+
+
+def _discard(stream: TextIO) -> None:
+    """Sends what a stream still holds nowhere: Python would try to write it at its end, and complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """A termination signal or a hangup ends the body as Ctrl-C does, by an exception."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    with _handling(end, [number for number in _asking_signals() if number != signal.SIGINT]):
+        yield
+
+
+@contextmanager
+def stop_signals(stop: Callable[[int], object]) -> Iterator[None]:
+    """The first Ctrl-C, termination signal or hangup asks for a clean end; a second one breaks off by `Stopped`.
+
+    stop: is called with the signal's number. Signals reach the main thread only; in another the body runs without this.
     """
+    first: list[float] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not first:
+            first.append(now)
+            stop(number)
+        elif now - first[0] > _ECHO_S:
+            raise Stopped(number)
+
+    with _handling(ask, _asking_signals()):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Signals go to a handler, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in _asking_signals()}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        for each in previous:
-            signal.signal(each, signal.default_int_handler)
-        stop()
-
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
-        for number in previous:
-            signal.signal(number, ask)
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)
 
 
 def _asking_signals() -> tuple[signal.Signals, ...]:
@@ -130,23 +211,30 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str = "") -> None:
-    """Prints a line of a command's result to stdout, if there is one. Raises: StoreError where it cannot be written."""
+    """Prints a line of a command's result to stdout. A reader that is gone (`… | head`) has what it wanted.
+
+    Raises: StoreError where it cannot be written.
+    """
+    _write_result(f"{text}\n")
+
+
+def _write_result(text: str) -> None:
+    if sys.stdout is None:
+        return
     try:
-        _write(sys.stdout, text)
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
-        raise
+        _discard(sys.stdout)
     except OSError as error:
         _discard(sys.stdout)
         raise StoreError(f"stdout: cannot be written ({error.strerror or error}). Send it elsewhere.") from None
 
 
 def tell(text: str) -> None:
-    """Prints a line about progress or trouble to stderr, if there is one."""
-    _write(sys.stderr, text)
-
-
-def _write(stream: TextIO | None, text: str) -> None:
-    # None: a program started without the stream.
-    if stream is not None:
-        stream.write(f"{text}\n")
-        stream.flush()
+    """Prints a line about progress or trouble to stderr."""
+    if sys.stderr is None:
+        return
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

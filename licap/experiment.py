@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ import numpy as np
 
 from licap.checkpoint import load_checkpoint, save_checkpoint
 from licap.config import TrialConfig
-from licap.console import stop_signals, tell
+from licap.console import Stopped, stop_signals, tell
 from licap.datasets.dataset import Dataset
 from licap.errors import DivergedError, StoreError
 from licap.files import remove_file, write_atomically, write_file_atomically
@@ -53,7 +52,7 @@ def run_folds(
 
     Nothing is written before the first fold's trial has found config, data and checkpoint to be right.
     Raises: DataError, ConfigError, DivergedError from the trial; StoreError where files cannot be written, or where a
-    checkpoint to resume belongs to something else; KeyboardInterrupt after a checkpoint.
+    checkpoint to resume belongs to something else; Stopped after a checkpoint.
     """
     config, results = config_of(config, folds), list[FoldResult]()
     for fold in folds:
@@ -116,16 +115,16 @@ def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[
 def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> None:
     """Steps to the end, with a checkpoint every few seconds and at the end.
 
-    Raises: KeyboardInterrupt after a checkpoint, where Ctrl-C asked for it: never inside an epoch, whose half-done
-    state could not be resumed exactly. A second Ctrl-C breaks off at once.
+    Raises: Stopped after a checkpoint, where a signal asked for it: never inside an epoch, whose half-done state could
+    not be resumed exactly. A second signal breaks off at once.
     """
-    asked = threading.Event()
+    asked: list[int] = []
     saved = time.monotonic()
-    with stop_signals(asked.set):
+    with stop_signals(asked.append):
         try:
             for report in trial:
                 watch(report)
-                if asked.is_set():
+                if asked:
                     break
                 if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                     save_checkpoint(checkpoint, trial.state_dict())
@@ -135,8 +134,8 @@ def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> N
             save_checkpoint(checkpoint, trial.state_dict())
             raise
         save_checkpoint(checkpoint, trial.state_dict())
-    if asked.is_set():
-        raise KeyboardInterrupt(f"{checkpoint} is kept; go on with the same command and --resume")
+    if asked:
+        raise Stopped(asked[0], f"{checkpoint} is kept; go on with the same command and --resume")
 
 
 def predictions_csv(trial: Trial, dataset: Dataset) -> str:

@@ -30,8 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         uri = tracking_uri(options.root, options.tracking_uri)
         study, space = chosen_study(options)
         subject = subject_of(study, space, root=options.root, tracking=options.tracking_uri)

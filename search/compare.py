@@ -44,8 +44,8 @@ def names(text: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
         table = compare(
             study.trials(),

@@ -43,8 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
         out = options.out or DEFAULT_OUT[options.what]
         if options.what == "optuna":

@@ -100,8 +100,8 @@ def _whole(text: str, least: int) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
         files = (tau_files if options.what == "tau" else regret_files)(study, space, options)
         if options.out is None:

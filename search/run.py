@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from licap.console import check_once, exit_status, say, tell
+from licap.console import check_once, exit_status, say, stop_code, tell
 from licap.errors import ConfigError, StoreError
 from licap.paths import path_option
 from search.space import SearchSpace, describe
@@ -54,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         space = load_space(options)
         if options.dry_run:
             say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
@@ -125,7 +126,7 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
     """Runs the study and prints its outcome.
 
     Returns 0 where the search was carried out, whatever it found; 1 where every trial crashed, or the first ones failed
-    so that the search was ended; 130 where interrupted.
+    so that the search was ended; `stop_code` where a signal interrupted it.
     Raises: StoreError after all that, where the tracking store failed on the way.
     """
     from search.engine.driver import run_search
@@ -153,7 +154,7 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         )
     )
     if outcome.stop_reason == "interrupted":
-        return 130
+        return stop_code(outcome.stop_signal or signal.SIGINT)
     if outcome.store_errors:
         raise StoreError(
             f"runs are missing in the tracking store. {' '.join(outcome.store_errors)} "

@@ -25,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code."""
-    options = build_parser().parse_args(argv)
     with exit_status() as status:
+        options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
         write_summary(study.folder, summary_files(study.trials(), space, study=study.name))
         say(summary_text(study, space))

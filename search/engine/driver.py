@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from licap.config import DataConfig, config_from
-from licap.console import stop_signals
+from licap.console import Stopped, stop_signals
 from licap.datasets import load_dataset
 from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DataError
@@ -85,7 +86,7 @@ def run_search(
         ):
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
-                raise KeyboardInterrupt
+                raise Stopped(interruption.signal or signal.SIGINT)
             study = stack.enter_context(_study(space, root, study_name, dataset.fingerprint, progress, resume=resume))
             proposer, pruner = _proposer(space), _pruner(space)
             past = recall(study, space, proposer, pruner) if resume else Past()
@@ -109,7 +110,7 @@ def run_search(
                 _tune(conductor, space, {data_config: dataset}, cache_place(space, root), session.scratch)
             finally:
                 conductor.close()
-        outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, ())
+        outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, (), interruption.signal)
         summarise(outcome, space, side, study.folder)
     return replace(outcome, store_errors=side.errors)
 

@@ -53,13 +53,14 @@ class CachePlace:
 
 @dataclass
 class Interruption:
-    """Whether somebody asked the search to stop; `ask` is safe to call from a signal handler."""
+    """Whether the search was asked to stop, and by which signal; `ask` is safe to call from a signal handler."""
 
     asked: bool = False
+    signal: int | None = None
 
-    def ask(self) -> None:
-        """Asks for it."""
-        self.asked = True
+    def ask(self, signal: int | None = None) -> None:
+        """Asks for it. signal: the number of the one that did so."""
+        self.asked, self.signal = True, self.signal or signal
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class SearchOutcome:
     """How a search ended.
 
     stop_reason: None where it ran to its end, else `interrupted`, `time budget` or `failures` (the first trials all
-    failed). store_errors: what is missing in the tracking store, and why.
+    failed). store_errors: what is missing in the tracking store, and why. stop_signal: what interrupted it.
     """
 
     study: str
@@ -31,6 +31,7 @@ class SearchOutcome:
     tracking_uri: str
     stop_reason: str | None
     store_errors: tuple[str, ...]
+    stop_signal: int | None = None
 
 
 def origin_tags(dataset: Dataset) -> dict[str, object]:
