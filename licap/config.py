@@ -10,13 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from licap.conditions import Condition, one_of, other_than
+from licap.data_config import DataConfig as DataConfig
+from licap.data_config import Node2vecConfig as Node2vecConfig
+from licap.data_config import SyntheticConfig as SyntheticConfig
+from licap.data_config import TextConfig as TextConfig
 from licap.errors import ConfigError, Problem
 from licap.fields import (
     Checked,
     Scalar,
     choice,
     construct,
-    file_path,
     flag,
     flatten,
     nest,
@@ -27,7 +31,7 @@ from licap.fields import (
     values_of,
     whole,
 )
-from licap.model_configs import LONGEST, MODEL_NAMES, MOST_HEADS, WIDEST, ModelConfig, ModelConfigs
+from licap.model_configs import LONGEST, MODEL_NAMES, MOST_HEADS, TRAINED_MODELS, WIDEST, ModelConfig, ModelConfigs
 from licap.presets import preset_values
 from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
 
@@ -39,81 +43,15 @@ _STRONGEST = 1e6
 # Training diverges long before, and says so; beyond, torch refuses the number in float32.
 _FASTEST = 1e30
 
-
-@dataclass(frozen=True, kw_only=True)
-class SyntheticConfig(Checked):
-    """The generated knowledge graph."""
-
-    num_nodes: int = whole(2400, "nodes", at_least=60, at_most=10_000_000)
-    num_edges: int = whole(18000, "edges", at_least=60, at_most=1_000_000_000)
-    num_relations: int = whole(24, "relations", at_least=1, at_most=100_000)
-    noise: float = real(0.35, "standard deviation of the noise on log importance", at_least=0.0, at_most=10.0)
-    seed: int = whole(0, "seed of the generator", at_least=0, at_most=2**32 - 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node2vecConfig(Checked):
-    """Structure features where a data set brings none (Grover & Leskovec, KDD 2016)."""
-
-    dim: int = whole(64, "width of the embedding", at_least=1, at_most=WIDEST)
-    num_walks: int = whole(10, "walks from each node", at_least=1, at_most=LONGEST)
-    walk_length: int = whole(40, "nodes in a walk", at_least=2, at_most=1_000_000)
-    window: int = whole(5, "context size of the skip-gram model", at_least=1, at_most=10_000)
-    epochs: int = whole(1, "passes of the skip-gram model over the walks", at_least=1, at_most=LONGEST)
-    p: float = real(1.0, "return parameter", above=0.0)
-    q: float = real(1.0, "in-out parameter", above=0.0)
-    seed: int = whole(0, "seed of walks and skip-gram", at_least=0, at_most=2**32 - 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextConfig(Checked):
-    """Semantic features where a data set brings none."""
-
-    encoder: str = choice(
-        "tfidf",
-        "tfidf: TF-IDF and truncated SVD, offline; sentence: a sentence encoder (extra `text`)",
-        ["tfidf", "sentence"],
-    )
-    dim: int = whole(64, "width of the SVD", at_least=1, at_most=WIDEST)
-    model: str = file_path("sentence-transformers/all-MiniLM-L6-v2", "name or folder of the sentence encoder")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig(Checked):
-    """Where graph, features and scores come from."""
-
-    dataset: str = choice(
-        "auto",
-        "auto: synthetic without a path, else told from the folder's files",
-        ["auto", "synthetic", "tsv", "published"],
-    )
-    path: str | None = file_path(None, "folder of the data set")
-    features: str = choice(
-        "struct",
-        "what is seen; concat: structure and semantic side by side, as one input; both: as two, each with an encoder "
-        "of its own",
-        ["struct", "semantic", "concat", "both"],
-    )
-    struct_file: str | None = file_path(
-        None, "structure features of one's own: .npy in the order of the nodes, or .npz with names and features"
-    )
-    semantic_file: str | None = file_path(None, "semantic features of one's own, as struct_file")
-    cache: str = file_path("data/cache", "folder for computed features")
-    synthetic: SyntheticConfig = part(SyntheticConfig)
-    node2vec: Node2vecConfig = part(Node2vecConfig)
-    text: TextConfig = part(TextConfig)
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the inputs that `features` stands for; each is encoded on its own."""
-        return ("struct", "semantic") if self.features == "both" else (self.features,)
-
-    def cross_problems(self) -> Iterator[Problem]:
-        """A data set of files needs its folder; the generated one has none."""
-        if self.dataset in ("tsv", "published") and self.path is None:
-            yield Problem("path", f"is missing: dataset {self.dataset} is read from a folder. Give data.path")
-        if self.dataset == "synthetic" and self.path is not None:
-            yield Problem("path", "has no meaning for dataset synthetic. Leave it out, or set data.dataset to auto")
+# What an encoder is built from, trained or not; what it is trained by; the stage in which that is done alone.
+_ENCODED = (other_than("downstream.input", "features", "another than features"),)
+_PRETRAINED = (one_of("downstream.input", "embeddings", "features+embeddings"),)
+_STAGE_1 = (*_PRETRAINED, one_of("pretrain.training", "before"))
+_TOP = (*_PRETRAINED, other_than("pretrain.eta1", 0.0, "above 0"))
+_BINNED = (*_PRETRAINED, other_than("pretrain.eta2", 0.0, "above 0"))
+_STAGE_2 = (one_of("downstream.model", *TRAINED_MODELS),)
+_BINOMIAL = (one_of("pretrain.beta.kind", "binomial"),)
+_CUDA = (Condition("runtime.device", lambda device: str(device).startswith("cuda"), "cuda"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +63,19 @@ class BinsConfig(Checked):
         "length: bins of bins.length; equal-width, quantile: bins.count bins",
         ["length", "equal-width", "quantile"],
     )
-    length: float = real(1.0, "length of a bin in log label (FB15k 1.0, TMDB5K 0.5, GA16K 1.0)", above=0.0)
-    count: int = whole(5, "number of bins", at_least=1, at_most=1_000_000)
+    length: float = real(
+        1.0,
+        "length of a bin in log label (FB15k 1.0, TMDB5K 0.5, GA16K 1.0)",
+        above=0.0,
+        acts=(one_of("pretrain.bins.kind", "length"),),
+    )
+    count: int = whole(
+        5,
+        "number of bins",
+        at_least=1,
+        at_most=1_000_000,
+        acts=(one_of("pretrain.bins.kind", "equal-width", "quantile"),),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +85,15 @@ class BetaConfig(Checked):
     kind: str = choice(
         "binomial", "binomial: as in the paper; none: all bins count alike (ablation)", ["binomial", "none"]
     )
-    p: float = real(0.5, "probability of the binomial; up to 0.5 keeps β falling with distance", above=0.0, below=1.0)
-    scale: float = real(1.0, "stretches the binomial's N; larger is flatter", at_least=1.0)
-    allow_unordered: bool = flag(False, "admit p above 0.5, where β no longer falls with distance")
+    p: float = real(
+        0.5,
+        "probability of the binomial; up to 0.5 keeps β falling with distance",
+        above=0.0,
+        below=1.0,
+        acts=_BINOMIAL,
+    )
+    scale: float = real(1.0, "stretches the binomial's N; larger is flatter", at_least=1.0, acts=_BINOMIAL)
+    allow_unordered: bool = flag(False, "admit p above 0.5, where β no longer falls with distance", acts=_BINOMIAL)
 
     def cross_problems(self) -> Iterator[Problem]:
         """β must fall with distance unless told otherwise."""
@@ -152,40 +107,58 @@ class BetaConfig(Checked):
 class PretrainConfig(Checked):
     """Stage 1: contrastive pretraining (LICAP, arXiv 2402.17791)."""
 
-    encoder: str = choice("pregat", "encoder; gat: PreGAT without relations (ablation)", ["pregat", "gat"])
+    encoder: str = choice(
+        "pregat", "encoder; gat: PreGAT without relations (ablation)", ["pregat", "gat"], acts=_ENCODED
+    )
     training: str = choice(
         "before",
         "before: stage 1, whose embeddings are then frozen; joint: its losses are added to stage 2's, and there is no "
         "stage 1 (ablation)",
         ["before", "joint"],
+        acts=_PRETRAINED,
     )
-    heads: int = whole(8, "heads of the first layer", at_least=1, at_most=MOST_HEADS)
-    hidden: int = whole(8, "width of a head of the first layer", at_least=1, at_most=WIDEST)
+    heads: int = whole(8, "heads of the first layer", at_least=1, at_most=MOST_HEADS, acts=_ENCODED)
+    hidden: int = whole(8, "width of a head of the first layer", at_least=1, at_most=WIDEST, acts=_ENCODED)
     out_dim: int | None = whole(
         None,
         "width of the embeddings; null: 64 for structure features, else 128 (published)",
         at_least=1,
         at_most=WIDEST,
+        acts=_ENCODED,
     )
-    relation_dim: int = whole(10, "width of the relation embedding", at_least=1, at_most=WIDEST)
-    negative_slope: float = real(0.01, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0)
-    imp_ratio: float = real(0.1, "γ: share of the training nodes in the top bin", above=0.0, below=1.0)
-    nontop_ratio: float = real(5.0, "ρ: where the non-top pool ends, in top bins", above=1.0)
-    sampling_seed: int = whole(0, "seed of the draw of non-top nodes (published: 0)", at_least=0, at_most=2**32 - 1)
-    bins: BinsConfig = part(BinsConfig)
-    beta: BetaConfig = part(BetaConfig)
-    temperature: float = real(0.05, "τ of L1 and L2", above=0.0)
-    eta1: float = real(1.0, "η1: weight of L1", at_least=0.0)
-    eta2: float = real(1.0, "η2: weight of L2", at_least=0.0)
-    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
-    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
-    clip_norm: float | None = real(10.0, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(150, "length of the stage", at_least=1, at_most=LONGEST)
-    patience: int = whole(20, "epochs without a better loss before the stage ends", at_least=1, at_most=LONGEST)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST)
-    embeddings: str = choice("last", "handed on: last forward pass (published), or the best by loss", ["last", "best"])
-    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=LONGEST)
-    probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0)
+    relation_dim: int = whole(
+        10,
+        "width of the relation embedding",
+        at_least=1,
+        at_most=WIDEST,
+        acts=(*_ENCODED, one_of("pretrain.encoder", "pregat")),
+    )
+    negative_slope: float = real(0.01, "slope of the attention's leaky ReLU", at_least=0.0, below=1.0, acts=_ENCODED)
+    imp_ratio: float = real(
+        0.1, "γ: share of the training nodes in the top bin", above=0.0, below=1.0, acts=_PRETRAINED
+    )
+    nontop_ratio: float = real(5.0, "ρ: where the non-top pool ends, in top bins", above=1.0, acts=_TOP)
+    sampling_seed: int = whole(
+        0, "seed of the draw of non-top nodes (published: 0)", at_least=0, at_most=2**32 - 1, acts=_TOP
+    )
+    bins: BinsConfig = part(BinsConfig, acts=_BINNED)
+    beta: BetaConfig = part(BetaConfig, acts=_BINNED)
+    temperature: float = real(0.05, "τ of L1 and L2", above=0.0, acts=_PRETRAINED)
+    eta1: float = real(1.0, "η1: weight of L1", at_least=0.0, acts=_PRETRAINED)
+    eta2: float = real(1.0, "η2: weight of L2", at_least=0.0, acts=_PRETRAINED)
+    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST, acts=_STAGE_1)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST, acts=_STAGE_1)
+    clip_norm: float | None = real(10.0, "largest gradient norm; null: no clipping", above=0.0, acts=_STAGE_1)
+    max_epochs: int = whole(150, "length of the stage", at_least=1, at_most=LONGEST, acts=_STAGE_1)
+    patience: int = whole(
+        20, "epochs without a better loss before the stage ends", at_least=1, at_most=LONGEST, acts=_STAGE_1
+    )
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST, acts=_STAGE_1)
+    embeddings: str = choice(
+        "last", "handed on: last forward pass (published), or the best by loss", ["last", "best"], acts=_STAGE_1
+    )
+    probe_every: int = whole(5, "epochs between two ridge probes", at_least=1, at_most=LONGEST, acts=_STAGE_1)
+    probe_ridge: float = real(1.0, "penalty of the ridge probe on standardised inputs", above=0.0, acts=_STAGE_1)
 
     def width_of(self, channel: str) -> int:
         """Width of a channel's embeddings."""
@@ -215,14 +188,17 @@ class DownstreamConfig(ModelConfigs):
         "how models see log labels; plain: as they are; standardised: mean 0 and deviation 1 over the training nodes; "
         "bias: plain, and a learned bias on the output that starts at their mean",
         ["plain", "standardised", "bias"],
+        acts=_STAGE_2,
     )
-    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST)
-    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST)
-    clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0)
-    max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=LONGEST)
-    patience: int = whole(100, "epochs without a better value before the stage ends", at_least=1, at_most=LONGEST)
-    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST)
-    monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"])
+    lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST, acts=_STAGE_2)
+    weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST, acts=_STAGE_2)
+    clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0, acts=_STAGE_2)
+    max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=LONGEST, acts=_STAGE_2)
+    patience: int = whole(
+        100, "epochs without a better value before the stage ends", at_least=1, at_most=LONGEST, acts=_STAGE_2
+    )
+    min_epoch: int = whole(-1, "epochs before this one are not watched", at_least=-1, at_most=LONGEST, acts=_STAGE_2)
+    monitor: str = choice("loss", "validation value that picks the best epoch", ["loss", "spearman"], acts=_STAGE_2)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -262,7 +238,9 @@ class RuntimeConfig(Checked):
         "backend of attention and sums; auto: numba on the CPU from 50,000 edges, else torch",
         ["auto", "numba", "torch", "triton", "dgl"],
     )
-    cuda_graphs: bool = flag(False, "record what epochs launch on a GPU, and replay it; backend triton only")
+    cuda_graphs: bool = flag(
+        False, "record what epochs launch on a GPU, and replay it; backend triton only", acts=_CUDA
+    )
     threads: int | None = whole(
         None,
         "CPU threads; null: all cores that may be used. Another count can change the last digits",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from licap.conditions import Conditions, one_of
 from licap.errors import ConfigError, Problem
 from licap.paths import expanded
 
@@ -27,7 +28,11 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True, kw_only=True)
 class FieldSpec:
-    """What one leaf of a config may hold. is_path: whether a text names a file or folder."""
+    """What one leaf of a config may hold.
+
+    is_path: whether a text names a file or folder. acts: beside which other values it acts; all must hold. serves:
+    options of which at least one must act for this one to act; empty: none.
+    """
 
     name: str
     kind: type
@@ -36,6 +41,8 @@ class FieldSpec:
     meaning: str
     choices: tuple[str, ...] = ()
     is_path: bool = False
+    acts: Conditions = ()
+    serves: tuple[str, ...] = ()
     above: float | None = None
     at_least: float | None = None
     below: float | None = None
@@ -137,19 +144,19 @@ def shortened(text: str) -> str:
 _PARSERS: Mapping[type, Any] = {float: _parse_real, int: _parse_whole, bool: _parse_flag, str: _parse_text}
 
 
-def real(default: float | None, meaning: str, **bounds: float) -> Any:
+def real(default: float | None, meaning: str, *, acts: Conditions = (), **bounds: float) -> Any:
     """A float field."""
-    return field(default=default, metadata={"meaning": meaning, **bounds})
+    return field(default=default, metadata={"meaning": meaning, "acts": acts, **bounds})
 
 
-def whole(default: int | None, meaning: str, **bounds: float) -> Any:
+def whole(default: int | None, meaning: str, *, acts: Conditions = (), **bounds: float) -> Any:
     """An int field."""
-    return field(default=default, metadata={"meaning": meaning, **bounds})
+    return field(default=default, metadata={"meaning": meaning, "acts": acts, **bounds})
 
 
-def flag(default: bool, meaning: str) -> Any:
+def flag(default: bool, meaning: str, *, acts: Conditions = ()) -> Any:
     """A bool field."""
-    return field(default=default, metadata={"meaning": meaning})
+    return field(default=default, metadata={"meaning": meaning, "acts": acts})
 
 
 def string(default: str | None, meaning: str) -> Any:
@@ -157,19 +164,19 @@ def string(default: str | None, meaning: str) -> Any:
     return field(default=default, metadata={"meaning": meaning})
 
 
-def file_path(default: str | None, meaning: str) -> Any:
+def file_path(default: str | None, meaning: str, *, acts: Conditions = (), serves: tuple[str, ...] = ()) -> Any:
     """A str field that names a file or folder; `~` at its beginning is a home folder."""
-    return field(default=default, metadata={"meaning": meaning, "is_path": True})
+    return field(default=default, metadata={"meaning": meaning, "is_path": True, "acts": acts, "serves": serves})
 
 
-def choice(default: str | None, meaning: str, options: Iterable[str]) -> Any:
+def choice(default: str | None, meaning: str, options: Iterable[str], *, acts: Conditions = ()) -> Any:
     """A str field that is one of a few."""
-    return field(default=default, metadata={"meaning": meaning, "choices": tuple(options)})
+    return field(default=default, metadata={"meaning": meaning, "choices": tuple(options), "acts": acts})
 
 
-def part(cls: type[T]) -> T:
-    """A field that is a config of its own."""
-    return field(default_factory=cls)
+def part(cls: type[T], *, acts: Conditions = (), chosen_by: str = "") -> T:
+    """A field that is a config of its own. acts: of all its options. chosen_by: the option that names it to act."""
+    return field(default_factory=cls, metadata={"acts": acts, "chosen_by": chosen_by})
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -244,8 +251,12 @@ def specs_of(cls: type) -> Mapping[str, FieldSpec]:
     for item in sorted(fields(cls), key=lambda item: is_dataclass(hints[item.name])):
         hint = hints[item.name]
         if is_dataclass(hint):
+            acts = item.metadata["acts"]
+            if item.metadata["chosen_by"]:
+                acts = (*acts, one_of(item.metadata["chosen_by"], item.name))
             for name, spec in specs_of(typing.cast(type, hint)).items():
-                found[f"{item.name}.{name}"] = dataclasses.replace(spec, name=f"{item.name}.{name}")
+                name = f"{item.name}.{name}"
+                found[name] = dataclasses.replace(spec, name=name, acts=(*acts, *spec.acts))
         else:
             found[item.name] = _spec(item, hint)
     return types.MappingProxyType(found)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
+from licap.conditions import one_of
 from licap.errors import Problem
 from licap.fields import Checked, choice, flag, part, real, whole
+
+T = TypeVar("T")
 
 # Far above what anybody trains, and low enough to be refused by name rather than by running out of memory.
 WIDEST = 65_536
@@ -48,6 +51,7 @@ class GENIConfig(ModelConfig):
         "slope below 0 of the scaled score (published: 0.01); 1: linear, which labels around 0 need",
         at_least=0.0,
         at_most=1.0,
+        acts=(one_of("downstream.geni.centrality_scaling", True),),
     )
     residual: bool = flag(False, "add a layer's input to its output")
 
@@ -181,23 +185,28 @@ class InDegreeConfig(ModelConfig):
     trained: ClassVar[bool] = False
 
 
+def _chosen(cls: type[T]) -> T:
+    return part(cls, chosen_by="downstream.model")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfigs(Checked):
     """A part for each model; `downstream.model` names the one that counts."""
 
-    geni: GENIConfig = part(GENIConfig)
-    rgtn: RGTNConfig = part(RGTNConfig)
-    gcn: GCNConfig = part(GCNConfig)
-    graphsage: GraphSAGEConfig = part(GraphSAGEConfig)
-    rgcn: RGCNConfig = part(RGCNConfig)
-    sgc: SGCConfig = part(SGCConfig)
-    gat: GATConfig = part(GATConfig)
-    linear_regression: LinearRegressionConfig = part(LinearRegressionConfig)
-    random_forest: RandomForestConfig = part(RandomForestConfig)
-    mlp: MLPConfig = part(MLPConfig)
-    pagerank: PageRankConfig = part(PageRankConfig)
-    personalised_pagerank: PersonalisedPageRankConfig = part(PersonalisedPageRankConfig)
-    in_degree: InDegreeConfig = part(InDegreeConfig)
+    geni: GENIConfig = _chosen(GENIConfig)
+    rgtn: RGTNConfig = _chosen(RGTNConfig)
+    gcn: GCNConfig = _chosen(GCNConfig)
+    graphsage: GraphSAGEConfig = _chosen(GraphSAGEConfig)
+    rgcn: RGCNConfig = _chosen(RGCNConfig)
+    sgc: SGCConfig = _chosen(SGCConfig)
+    gat: GATConfig = _chosen(GATConfig)
+    linear_regression: LinearRegressionConfig = _chosen(LinearRegressionConfig)
+    random_forest: RandomForestConfig = _chosen(RandomForestConfig)
+    mlp: MLPConfig = _chosen(MLPConfig)
+    pagerank: PageRankConfig = _chosen(PageRankConfig)
+    personalised_pagerank: PersonalisedPageRankConfig = _chosen(PersonalisedPageRankConfig)
+    in_degree: InDegreeConfig = _chosen(InDegreeConfig)
 
 
 MODEL_NAMES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfigs))
+TRAINED_MODELS = tuple(name for name in MODEL_NAMES if getattr(ModelConfigs(), name).trained)

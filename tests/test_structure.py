@@ -16,9 +16,10 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
-    ("errors", "paths"),
+    ("errors", "paths", "conditions"),
     ("fields", "yaml_file", "files", "console", "optional", "machine", "logarithm"),
     ("model_configs", "presets"),
+    ("data_config",),
     ("config", "metrics", "early_stopping", "reproducibility"),
     ("checkpoint", "graph", "splits"),
     ("sampling",),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from licap.config import TrialConfig
 from licap.errors import LicapError
-from licap.fields import Scalar
+from licap.fields import Scalar, specs_of
 from search.engine.resources import checked_machine
 from search.space import SearchSpace, check_same
 from search.study import Study
 from search.tracking import preflight, tracking_uri
 
-# Where data are read from, and for which `data.features`; empty: for all.
-_PATHS: Mapping[str, tuple[str, ...]] = {
-    "data.path": (),
-    "data.struct_file": ("struct", "concat", "both"),
-    "data.semantic_file": ("semantic", "concat", "both"),
-}
+# Where data are read from.
+_PATHS = ("data.path", "data.struct_file", "data.semantic_file")
 
 
 def outlook(
@@ -56,9 +53,10 @@ def other_name(root: Path, stem: str) -> Iterator[str]:
 
 def missing_files(space: SearchSpace) -> Iterator[str]:
     """A warning for each file or folder that some trial would read and that is not there."""
-    for key, features in _PATHS.items():
-        at_once = not features or space.base["data.features"] in features
-        if not at_once and not set(features) & set(_tried(space, "data.features")):
+    for key in _PATHS:
+        needs = specs_of(TrialConfig)[key].acts
+        at_once = all(need.fits(space.base[need.key]) for need in needs)
+        if not at_once and not all(any(map(need.fits, _tried(space, need.key))) for need in needs):
             continue
         for path in _tried(space, key):
             if isinstance(path, str) and not Path(path).exists():

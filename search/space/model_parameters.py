@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from licap.fields import Scalar
+from licap.config import TrialConfig
+from licap.fields import Scalar, specs_of
 from licap.model_configs import MODEL_NAMES
 from search.space.conditions import requirements
 from search.space.findings import Findings
@@ -44,7 +45,7 @@ def check_model_parameters(parameters: Iterable[Parameter], base: Mapping[str, S
 
 
 def _owner(name: str) -> str | None:
-    """The model whose option this is; None for what all models share."""
-    _, _, rest = name.partition("downstream.")
-    model = rest.partition(".")[0]
-    return model if model in MODEL_NAMES and "." in rest else None
+    """The model whose option this is; None for what several models share."""
+    need = next((each for each in specs_of(TrialConfig)[name].acts if each.key == _MODEL), None)
+    owners = [model for model in MODEL_NAMES if need is not None and need.fits(model)]
+    return owners[0] if len(owners) == 1 else None
