@@ -17,7 +17,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
     ("errors", "paths", "conditions"),
-    ("fields", "yaml_file", "files", "console", "optional", "machine", "logarithm"),
+    ("fields", "yaml_file", "files", "console", "optional", "machine", "compiled", "logarithm"),
     ("model_configs", "presets"),
     ("data_config",),
     ("config", "metrics", "early_stopping", "reproducibility"),
@@ -49,7 +49,7 @@ LIBRARY_ROOMS = {
     "optuna": ("search/strategy/",),
     "mlflow": ("search/tracking/",),
     "triton": ("licap/ops/",),
-    "numba": ("licap/ops/", "licap/datasets/walks.py"),
+    "numba": ("licap/ops/", "licap/compiled.py"),
     "llvmlite": ("licap/ops/",),
     "dgl": ("licap/ops/", "licap/optional.py"),
     "gensim": ("licap/datasets/node2vec.py",),

@@ -11,14 +11,12 @@ walk stands in nor the number of threads changes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from licap.compiled import compiled
 from licap.graph import KnowledgeGraph
 
 # After so many refusals the next node is drawn by its exact probability: with p = 1e-4 hardly a proposal is accepted.
@@ -27,13 +25,6 @@ _MAX_REFUSALS = 24
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    """numba's compiler, as far as mypy is concerned a decorator that changes nothing."""
-    return cast(F, njit(cache=True, nogil=True)(function))
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ def random_walks(
     return walks
 
 
-@_compiled
+@compiled
 def _scramble(state: np.uint64) -> np.uint64:  # pragma: no cover - compiled, as all below
     """The output function of splitmix64 (Steele, Lea & Flood, OOPSLA 2014)."""
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
@@ -87,13 +78,13 @@ def _scramble(state: np.uint64) -> np.uint64:  # pragma: no cover - compiled, as
     return state ^ (state >> np.uint64(31))
 
 
-@_compiled
+@compiled
 def _unit(state: np.uint64) -> float:  # pragma: no cover
     """A float in [0, 1) from the upper 53 bits of the scrambled state."""
     return np.float64(_scramble(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@_compiled
+@compiled
 def _contains(nodes: NDArray[np.int32], low: int, high: int, wanted: int) -> bool:  # pragma: no cover
     """Whether `wanted` stands in the ascending nodes[low:high]."""
     end = high
@@ -106,7 +97,7 @@ def _contains(nodes: NDArray[np.int32], low: int, high: int, wanted: int) -> boo
     return low < end and nodes[low] == wanted
 
 
-@_compiled
+@compiled
 def _bias(
     indptr: NDArray[np.int64], nodes: NDArray[np.int32], previous: int, candidate: int, back: float, out: float
 ) -> float:  # pragma: no cover
@@ -118,7 +109,7 @@ def _bias(
     return out
 
 
-@_compiled
+@compiled
 def _exact(
     indptr: NDArray[np.int64],
     nodes: NDArray[np.int32],
@@ -140,7 +131,7 @@ def _exact(
     return int(nodes[indptr[here + 1] - 1])
 
 
-@_compiled
+@compiled
 def _fill_walks(
     indptr: NDArray[np.int64],
     nodes: NDArray[np.int32],

@@ -21,6 +21,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
+from licap.compiled import compiled
+
 Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,11 +35,7 @@ _CONTRACT = ("contract",)
 def kernel(function: F) -> F:
     """Compiles at the first call, without the GIL; kept on disk for later processes where a folder can be written."""
     function.__qualname__ += f"_{_SOURCES.hexdigest()[:12]}"
-    try:
-        return cast(F, njit(cache=True, nogil=True)(function))
-    except RuntimeError:
-        # Neither the folder of the source nor the user's cache folder can be written.
-        return cast(F, njit(nogil=True)(function))
+    return compiled(function)
 
 
 def inlined(function: F) -> F:
