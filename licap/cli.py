@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
 from licap.console import check_once, duration, exit_status, say, tell
 from licap.errors import ConfigError
-from licap.fields import shortened, specs_of
+from licap.fields import shortened, shown, specs_of
 from licap.paths import path_option
 from licap.yaml_file import read_yaml
 
@@ -105,8 +105,7 @@ def inspect_command(options: argparse.Namespace) -> None:
 def config_command(options: argparse.Namespace) -> None:
     """`licap config`."""
     for name, spec in specs_of(TrialConfig).items():
-        default = "null" if spec.default is None else str(spec.default)
-        say(f"{name} = {default}\n    {spec.meaning} ({spec.expectation()})")
+        say(f"{name} = {shown(spec.default)}\n    {spec.meaning} ({spec.expectation()})")
 
 
 def parse_folds(words: str | None, config: TrialConfig) -> list[int]:

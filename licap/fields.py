@@ -14,11 +14,15 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
 from functools import cache
+from numbers import Integral, Real
+from os import PathLike, fspath
 from typing import Any, TypeVar
 
 from licap.conditions import Conditions, one_of
 from licap.errors import ConfigError, Problem
+from licap.number_text import number_hint, read_number
 from licap.paths import expanded
 
 Scalar = float | int | bool | str | None
@@ -59,7 +63,7 @@ class FieldSpec:
             raise ValueError(f"must be {self.expectation()} (got nothing)")
         parsed = _PARSERS[self.kind](value)
         if parsed is None or not self._allows(parsed):
-            raise ValueError(f"must be {self.expectation()} (got {_shown(value)}){self._suggestion(value)}")
+            raise ValueError(f"must be {self.expectation()} (got {quoted(value)}){self._suggestion(value)}")
         return expanded(parsed) if self.is_path else typing.cast(Scalar, parsed)
 
     def _allows(self, value: Any) -> bool:
@@ -73,7 +77,14 @@ class FieldSpec:
         )
 
     def _suggestion(self, value: object) -> str:
-        return nearest(str(value), self.choices) if self.choices else ""
+        if self.choices:
+            return nearest(str(value), self.choices)
+        hint = ""
+        if self.kind is str and isinstance(value, bool):
+            hint = "Put it in quotes if it is meant as text"
+        elif self.kind in (float, int) and isinstance(value, str):
+            hint = number_hint(value)
+        return hint and f". {hint}"
 
     def expectation(self) -> str:
         """The rule in words, as messages and the reference of keys print it."""
@@ -96,11 +107,8 @@ class FieldSpec:
 
 def _parse_real(value: object) -> float | None:
     if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        value = read_number(value)
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         return None
     try:
         number = float(value)
@@ -110,30 +118,49 @@ def _parse_real(value: object) -> float | None:
 
 
 def _parse_whole(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    number = _parse_real(value)
-    return int(number) if number is not None and number.is_integer() else None
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    exact = read_number(value) if isinstance(value, str) else _parse_real(value)
+    return int(exact) if exact is not None and int(exact) == exact else None
 
 
 def _parse_flag(value: object) -> bool | None:
     if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower())
+        return _FLAGS.get(value.lower())
     return value if isinstance(value, bool) else None
 
 
+# Beside true and false what older YAML takes for them, which means nothing else where a flag is expected.
+_FLAGS: Mapping[str, bool] = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
 def _parse_text(value: object) -> str | None:
+    if isinstance(value, PathLike):
+        value = fspath(value)
     return value if isinstance(value, str) and value and "\0" not in value else None
 
 
-def _shown(value: object) -> str:
-    """A value as messages show it: Python's spelling, shortened."""
+def quoted(value: object) -> str:
+    """A value that was given, for messages: as `shown`, but with a text in quotes unless it is meant as a number."""
+    if isinstance(value, str) and read_number(value) is None and not number_hint(value):
+        return shortened(repr(value))
+    return shortened(shown(value))
+
+
+def shown(value: object) -> str:
+    """A value as a file spells it: `null`, `true`, a number in its fewest digits, a text as it is."""
+    if isinstance(value, Mapping):
+        return shortened(f"{{{', '.join(f'{key}: {shown(item)}' for key, item in value.items())}}}")
+    if isinstance(value, (list, tuple)):
+        return shortened(f"[{', '.join(map(shown, value))}]")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     try:
-        text = repr(value)
+        # numpy's floats are called by their type in a repr of their own.
+        return repr(float(value)) if isinstance(value, float) else str(value)
     except ValueError:
         # Python does not write out a whole number of thousands of digits.
         return "a number of more digits than can be shown"
-    return shortened(text)
 
 
 def shortened(text: str) -> str:

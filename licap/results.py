@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from licap.checkpoint import content_hash
 from licap.config import TrialConfig
 from licap.errors import ConfigError, StoreError
-from licap.fields import flatten, shortened
+from licap.fields import flatten, parse_all, quoted
 from licap.yaml_file import read_yaml
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.json", "checkpoint.pt"
@@ -56,12 +55,12 @@ def replaced_results(folder: Path, config: TrialConfig) -> str | None:
 def _difference(path: Path, config: TrialConfig) -> str | None:
     """How the config in a folder differs from the one to be run, in words; None where it is that one, whole."""
     try:
-        there = flatten(read_yaml(path).data)
+        there, _ = parse_all(TrialConfig, flatten(read_yaml(path).data))
     except ConfigError:
         return f"{path.name} cannot be read"
     here = config.flat()
     parts = [
-        f"{name} is {_shown(there[name])} there, {_shown(value)} here"
+        f"{name} is {quoted(there[name])} there, {quoted(value)} here"
         for name, value in here.items()
         if name in there and there[name] != value
     ]
@@ -70,7 +69,3 @@ def _difference(path: Path, config: TrialConfig) -> str | None:
         return "; ".join(parts[:_MOST_SHOWN]) + (f"; {more} more" if more > 0 else "")
     # Written by hand, or by another version: what it leaves out may have been something else.
     return None if there.keys() == here.keys() else f"{path.name} was not written by this version"
-
-
-def _shown(value: object) -> str:
-    return shortened(json.dumps(value, ensure_ascii=False, default=str))

@@ -1,6 +1,9 @@
-"""YAML as people write it: the line of every key, `1e-5` as a number, and a key given twice refused.
+"""YAML as people write it: the line of every key, a key given twice refused, and nothing read into a text.
 
-Reading goes through a subclass of PyYAML's SafeLoader, so a file can hold nothing but mappings, lists and scalars.
+Of the plain words only `true`, `false` and `null` (YAML 1.2) have a meaning here. All others are the text that stands
+there, numbers too: the field that takes a value decides what it is (`licap.fields`). So `no` is a name where a name is
+expected, and 010, 1:30 or 2024-01-01 are never an octal number, a number of base 60 or a date. Reading goes through a
+subclass of PyYAML's SafeLoader, so a file can hold nothing but mappings, lists and scalars.
 """
 
 from __future__ import annotations
@@ -14,45 +17,56 @@ from typing import Any
 import yaml
 
 from licap.errors import ConfigError
+from licap.invisible import described, escaped, invisible_in
 
 Path_ = tuple[str | int, ...]
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+# The words of YAML 1.2's core schema, by what they stand for. Of older YAML's words (yes, no, on, off) none is here.
+_WORDS = {
+    "tag:yaml.org,2002:null": re.compile("^(?:~|null|Null|NULL|)$"),
+    "tag:yaml.org,2002:bool": re.compile("^(?:true|True|TRUE|false|False|FALSE)$"),
+}
 # Aliases of aliases can blow a small file up; no config is near this.
 _MOST_VISITS = 100_000
 
-# YAML 1.1 wants a dot and a signed exponent; people write 1e-5, 1E-2 and 5e3.
-_NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)$")
-
-# Of Unicode; beside the newline, YAML takes them for line ends too.
+# Of Unicode; beside the newline, YAML 1.1 takes them for line ends too, where no editor shows one.
 _OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads every usual way of writing a float."""
+    """SafeLoader that knows the words above, merge keys, and no other meaning of a plain word."""
 
 
-_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+_Loader.yaml_implicit_resolvers = {}
+_Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (_TEXT, *_WORDS, *_COLLECTIONS)}
+_Loader.add_implicit_resolver(_MERGE, re.compile("^<<$"), ["<"])
+for _tag, _pattern in _WORDS.items():
+    _Loader.add_implicit_resolver(_tag, _pattern, ["~", *"nNtTfF", ""])
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper whose text reads back as it was.
+    """SafeDumper whose text reads back as it was, in a reader of YAML 1.1 or 1.2.
 
-    It quotes what `_Loader` would read as a number, as a folder called 1e5, and escapes line ends other than the common
-    one, which stand for a space or for the common one when they are read.
+    It quotes what either takes for a number or a truth value, and what holds invisible characters; and it escapes line
+    ends other than the common one, which stand for a space or for the common one when they are read.
     """
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         """See the class."""
-        escaped = '"' if _OTHER_LINE_ENDS.search(data) else None
+        escaped = '"' if _OTHER_LINE_ENDS.search(data) else "'" if invisible_in(data) else None
         return self.represent_scalar(_TEXT, data, style=escaped)
 
 
+# Numbers as YAML 1.2 and `licap.number_text` have them, and words that YAML 1.1 may take for true or false.
+_NUMBER_OR_FLAG = re.compile(
+    r"^(?:[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F]+|[yYnN])$"
+)
 _Dumper.add_representer(str, _Dumper.represent_str)
 _Dumper.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeDumper.yaml_implicit_resolvers.items()}
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER_OR_FLAG, list("-+.0123456789yYnN"))
 
 
 @dataclass(frozen=True)
@@ -90,32 +104,49 @@ def read_yaml(path: Path) -> YamlDocument:
 
 def parse_yaml(text: str, source: str) -> YamlDocument:
     """Reads YAML text; `source` stands in for the file name in messages. Raises as `read_yaml`."""
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        outline = _Outline(source)
-        if node is not None:
-            outline.walk(node, ())
-        data = {} if node is None or outline.problems else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        raise ConfigError(_syntax(error, source)) from None
-    except RecursionError:
-        raise ConfigError(f"{source}: lists or mappings stand too deep in each other. Flatten them.") from None
-    except ValueError as error:
-        raise ConfigError(f"{source}: a value cannot be read ({error}). Write it in another way.") from None
-    if outline.problems:
-        raise ConfigError(outline.problems)
+    data, outline = _load(text, source)
     if not isinstance(data, dict):
-        raise ConfigError(f"{source}:1: the file must hold keys and values (got {type(data).__name__}).")
+        found = "nothing" if data is None else "a list" if isinstance(data, list) else "a single value"
+        raise ConfigError(f"{source}:1: the file must hold keys and values (got {found}).")
     return YamlDocument(source, data, outline.lines)
 
 
-def parse_scalar(text: str) -> Any:
-    """A single value as YAML reads it, for `--set key=value`; text that is no YAML scalar stays text."""
+def _load(text: str, source: str) -> tuple[Any, _Outline]:
+    """What a text holds; an empty one holds an empty mapping. Raises: ConfigError."""
+    outline = _Outline(source)
+    for match in _OTHER_LINE_ENDS.finditer(text):
+        outline.add(text.count("\n", 0, match.start()), (), f"holds {described(match[0])}. Remove it")
+    outline.refuse()
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return text
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            outline.walk(node, ())
+        outline.refuse()
+        return ({} if node is None else loader.construct_document(node)), outline
+    except yaml.YAMLError as error:
+        raise ConfigError(_syntax(error, text, source)) from None
+    except RecursionError:
+        raise ConfigError(f"{source}: lists or mappings stand too deep in each other. Flatten them.") from None
+    except (ValueError, OverflowError):
+        # Of chr(): PyYAML's scanner does not look at the number after \U.
+        raise ConfigError(f"{source}: a \\U escape stands for no character. Write the character itself.") from None
+
+
+def parse_scalar(text: str) -> Any:
+    """The value of a word of a command line.
+
+    `true`, `false`, `null` and nothing, a text in quotes, and a list or mapping in brackets are read as in a file;
+    everything else is the text that stands there, `#`, `&` and `: ` in it too.
+    """
+    word = text.strip(" ")
+    if word[:1] not in tuple("[{'\"") and not any(pattern.match(word) for pattern in _WORDS.values()):
+        return word
+    try:
+        value, _ = _load(word, "") if word else (None, None)
+    except ConfigError:
+        return word
+    return word if isinstance(value, dict) and word[0] != "{" else value
 
 
 def write_yaml(data: Mapping[str, Any]) -> str:
@@ -123,22 +154,37 @@ def write_yaml(data: Mapping[str, Any]) -> str:
     return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _syntax(error: yaml.YAMLError, source: str) -> str:
+def _syntax(error: yaml.YAMLError, text: str, source: str) -> str:
     mark = getattr(error, "problem_mark", None)
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position)
+        return f"{source}:{line + 1}: not valid YAML: holds {described(text[error.position])}. Remove it."
     place = f"{source}:{mark.line + 1}" if mark else source
     what = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if r"'\t'" in what:
+        return f"{place}: not valid YAML: a tab stands where only spaces may. Replace it by spaces."
     return f"{place}: not valid YAML: {what}. Check indentation and quotes there."
 
 
 @dataclass
 class _Outline:
-    """The line of every key and list item below a node, and each key that stands twice."""
+    """The line of every key and list item below a node, and what is wrong there."""
 
     source: str
     lines: dict[Path_, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    _problems: list[str] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)
     _visits: int = 0
+
+    def add(self, line: int, path: Path_, message: str) -> None:
+        """Notes a problem. line: counted from 0."""
+        key = f" {escaped('.'.join(map(str, path)))}:" if path else ""
+        self._problems.append(f"{self.source}:{line + 1}:{key} {message}.")
+
+    def refuse(self) -> None:
+        """Raises: ConfigError with everything noted; nothing noted, nothing raised."""
+        if self._problems:
+            raise ConfigError(self._problems)
 
     def walk(self, node: yaml.Node, path: Path_) -> None:
         """Takes in a node and all below. Raises: YAMLError for aliases that hold themselves or explode."""
@@ -148,31 +194,49 @@ class _Outline:
         if self._visits > _MOST_VISITS:
             raise yaml.constructor.ConstructorError(None, None, "too many values", node.start_mark)
         self._open.add(id(node))
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.ScalarNode):
+            self._check_scalar(node, path)
+        elif node.tag not in _COLLECTIONS:
+            self._refuse_tag(node, path)
+        elif isinstance(node, yaml.MappingNode):
             self._walk_mapping(node, path)
-        elif isinstance(node, yaml.SequenceNode):
+        else:
             for index, item in enumerate(node.value):
                 self.lines[(*path, index)] = item.start_mark.line + 1
                 self.walk(item, (*path, index))
         self._open.discard(id(node))
 
+    def _check_scalar(self, node: yaml.ScalarNode, path: Path_) -> None:
+        word = _WORDS.get(node.tag)
+        if node.tag != _TEXT and not (word and word.match(node.value)):
+            self._refuse_tag(node, path)
+        is_plain = node.style is None
+        # A blank line within a plain text is a line end of it.
+        hidden = invisible_in(node.value.replace("\n", "")) if is_plain else ""
+        if hidden:
+            what = f"holds {described(hidden[0])}, which cannot be seen"
+            self.add(node.start_mark.line, path, f"{what}. Remove it, or put the text in quotes if it is meant")
+
+    def _refuse_tag(self, node: yaml.Node, path: Path_) -> None:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        self.add(node.start_mark.line, path, f"the tag {tag} has no meaning here. Leave it out")
+
     def _walk_mapping(self, node: yaml.MappingNode, path: Path_) -> None:
         first: dict[str, int] = {}
         # What `<<` brings comes first, so that the mapping's own keys have their own lines.
         for key_node, value_node in sorted(node.value, key=lambda pair: pair[0].tag != _MERGE):
-            line = key_node.start_mark.line + 1
+            line = key_node.start_mark.line
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (_TEXT, _MERGE):
-                self.problems.append(f"{self.source}:{line}: a key must be plain text. Write its name.")
+                self.add(line, (), "a key must be plain text. Write its name")
                 continue
             key = key_node.value
             if key in first:
-                self.problems.append(
-                    f"{self.source}:{line}: {key} stands twice, first on line {first[key]}. Keep one of the two."
-                )
+                self.add(line, (), f"{key} stands twice, first on line {first[key] + 1}. Keep one of the two")
             first.setdefault(key, line)
             if key_node.tag == _MERGE:
                 for merged in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                     self.walk(merged, path)
             else:
-                self.lines[(*path, key)] = line
+                self._check_scalar(key_node, (*path, key))
+                self.lines[(*path, key)] = line + 1
                 self.walk(value_node, (*path, key))

@@ -125,7 +125,7 @@ def test_a_name_nested_and_with_dots_is_given_twice(tmp_path: Path) -> None:
         ("seed", "2020-01-01"),
         ("downstream.geni.centrality_scaling", "1"),
         ("downstream.geni.centrality_scaling", "maybe"),
-        ("data.cache", "5"),
+        ("data.cache", "true"),
         ("data.cache", "''"),
         ("data.features", "[struct]"),
         ("data.features", "3"),
@@ -195,7 +195,7 @@ def test_a_set_word_needs_a_key_and_a_value(word: str) -> None:
 
 
 def test_only_the_first_equals_sign_of_a_set_word_counts() -> None:
-    assert parse_overrides(["data.path=a=b", "x= 5 ", "y=", "x=6"]) == {"data.path": "a=b", "x": 6, "y": None}
+    assert parse_overrides(["data.path=a=b", "x= 5 ", "y=", "x=6"]) == {"data.path": "a=b", "x": "6", "y": None}
 
 
 def test_a_config_cannot_exist_with_wrong_values() -> None:

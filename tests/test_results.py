@@ -48,7 +48,7 @@ def test_only_a_few_of_many_differences_are_shown(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(TrialConfig().to_yaml(), encoding="utf-8")
     other = TrialConfig().with_values({"seed": 1, "fold": 1, "data.path": "x", "pretrain.lr": 0.1, "pretrain.eta1": 2})
     assert replaced_results(tmp_path, TrialConfig()) is not None
-    with pytest.raises(StoreError, match=r"seed is 0 there, 1 here; .*data\.path is null there, \"x\" here; 2 more\)"):
+    with pytest.raises(StoreError, match=r"seed is 0 there, 1 here; .*data\.path is null there, 'x' here; 2 more\)"):
         replaced_results(tmp_path, other)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from licap.fields import Scalar
+from licap.fields import shown as parameter_text
 from search.insight.drawing import (
     BLUE,
     GREY,
@@ -31,7 +32,6 @@ from search.insight.drawing import (
 from search.insight.leaderboard import leaderboard
 from search.space import SearchSpace
 from search.space.parameter import Parameter
-from search.space.parameter import shown as parameter_text
 from search.study import TrialRecord
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from licap.errors import ConfigError
-from licap.fields import flatten
-from search.space.parameter import shown
+from licap.fields import flatten, shown
 from search.space.space import SearchSpace
 
 # How long and how widely a study is run; what a trial computes and what is proposed do not depend on it.
@@ -47,4 +46,4 @@ def _words(value: Any) -> str:
         return "not there"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) or "nothing"
-    return str(value) if isinstance(value, list) else shown(value)
+    return shown(value)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest_key, specs_of
+from licap.fields import Scalar, nearest_key, shown, specs_of
 from search.space.declare import INVALID, parsed
 from search.space.findings import Findings
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 
 Allowed = tuple[Scalar, ...]
 

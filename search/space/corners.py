@@ -13,11 +13,11 @@ from itertools import combinations, product
 
 from licap.config import TrialConfig, config_from
 from licap.errors import ConfigError, Problem
-from licap.fields import Scalar, nearest
+from licap.fields import Scalar, nearest, shown
 from licap.yaml_file import Path_
 from search.space.conditions import active, requirements
 from search.space.findings import Findings
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 
 Values = Mapping[str, Scalar]
 # So many whole numbers are tried one by one, in pairs up to the square of it.

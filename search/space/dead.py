@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, specs_of
+from licap.fields import Scalar, shown, specs_of
 from search.space.conditions import requirements
 from search.space.findings import Findings
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 from search.space.rungs import longest
 
 _STAGES = ("pretrain", "downstream")

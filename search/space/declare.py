@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from licap.config import TrialConfig
-from licap.fields import FieldSpec, Scalar, nearest, specs_of
+from licap.fields import FieldSpec, Scalar, nearest, shown, specs_of
 from licap.yaml_file import Path_
 from search.space.findings import Findings
-from search.space.parameter import Kind, Parameter, num_steps, shown
+from search.space.parameter import Kind, Parameter, num_steps
 
 _RANGE_KEYS = ("low", "high", "log", "step")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -98,9 +98,7 @@ def _range(
     spec: FieldSpec, kind: Kind, declaration: Mapping[str, Any], path: Path_, findings: Findings
 ) -> Parameter | None:
     low, high = (_end(spec, end, declaration, path, findings) for end in ("low", "high"))
-    log = declaration.get("log", False)
-    if not isinstance(log, bool):
-        findings.add((*path, "log"), f"must be true or false (got {shown(log)})")
+    log = parsed(_RULES["log"], declaration.get("log", False), (*path, "log"), findings)
     if low is None or high is None or not isinstance(log, bool):
         return None
     if not _ends_fit(low, high, log, path, findings):
@@ -143,12 +141,10 @@ def _step(
     kind: Kind, given: object, ends: tuple[float, float], log: bool, path: Path_, findings: Findings
 ) -> float | int | None:
     where = (*path, "step")
-    try:
-        step = cast(float, _STEP_RULES[kind].parse(given))
-    except ValueError as error:
-        findings.add(where, str(error))
+    parsed_step = parsed(_RULES[kind], given, where, findings)
+    if parsed_step is INVALID:
         return None
-    low, high = ends
+    step, (low, high) = cast(float, parsed_step), ends
     if log and not (kind == "int" and step == 1):
         findings.add(where, "has no meaning on a log scale. Leave out step or log")
         return None
@@ -166,9 +162,11 @@ def _step(
     return step
 
 
-_STEP_RULES: Mapping[str, FieldSpec] = {
+# Of `step` by the kind of parameter, and of `log`.
+_RULES: Mapping[str, FieldSpec] = {
     "float": FieldSpec(name="step", kind=float, optional=False, default=None, meaning="", above=0.0),
     "int": FieldSpec(name="step", kind=int, optional=False, default=None, meaning="", at_least=1),
+    "log": FieldSpec(name="log", kind=bool, optional=False, default=False, meaning=""),
 }
 
 # What `parsed` gives where a value was refused; None is a value that some fields may hold.

@@ -11,9 +11,9 @@ from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, cast
 
 from licap.errors import ConfigError
-from licap.fields import Scalar
+from licap.fields import Scalar, shown
 from search.space.grid import grid_points
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 from search.space.rungs import brackets
 from search.space.settings import LEARNING
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import cast
 
-from licap.fields import Scalar
+from licap.fields import Scalar, shown
 from licap.model_configs import ModelConfigs
 from search.space.dead import find_dead
 from search.space.findings import Findings
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 from search.space.rungs import STAGE_LENGTHS, brackets, budgets, grace, stage_length
 from search.space.settings import SpaceSettings
 

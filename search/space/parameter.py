@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, cast
 
 from licap.config import TrialConfig
-from licap.fields import FieldSpec, Scalar, specs_of
+from licap.fields import FieldSpec, Scalar, shown, specs_of
 
 Kind = Literal["float", "int", "categorical"]
 
@@ -145,12 +145,3 @@ class Parameter:
 def num_steps(low: float, high: float, step: float) -> int:
     """How many whole steps fit between two ends, counted in decimal."""
     return int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step)))
-
-
-def shown(value: object) -> str:
-    """A scalar as a space file spells it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else repr(value)

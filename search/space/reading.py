@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, construct, nearest_key, parse_all, specs_of
+from licap.fields import Scalar, construct, nearest_key, parse_all, shown, specs_of
 from licap.metrics import METRICS, Metric, metric
 from licap.presets import preset_values
 from licap.yaml_file import Path_, YamlDocument
@@ -23,7 +23,7 @@ from search.space.lint import lint
 from search.space.model_parameters import check_model_parameters
 from search.space.notes import Counts, notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides, file_keys
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 from search.space.rungs import STAGE_LENGTHS, budgets, stage_length
 from search.space.settings import MAX_STUDY_NAME, USUAL_TRIALS, SpaceSettings, is_study_name, seconds, study_name_of
 from search.space.space import SearchSpace

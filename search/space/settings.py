@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from licap.fields import Checked, choice, part, real, string, whole
+from licap.number_text import read_number
 
-_DURATION = re.compile(r"^\s*(?P<number>[^\sA-Za-z]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[smh])\s*$")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_STUDY_NAME = 100
 # Samplers that propose at random at first, and then from what became of the trials.
@@ -115,13 +115,9 @@ class SpaceSettings(Checked):
 
 def seconds(value: object) -> object:
     """`90s`, `30m`, `2h` in seconds; anything else as it is, for the field's own check."""
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        return value
-    try:
-        return float(match["number"]) * _SECONDS[match["unit"]]
-    except ValueError:
-        return value
+    word = value.strip(" ") if isinstance(value, str) else ""
+    number = read_number(word[:-1]) if word[-1:] in _SECONDS else None
+    return value if number is None else float(number * _SECONDS[word[-1]])
 
 
 def is_study_name(name: str) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest_key, specs_of
+from licap.fields import Scalar, nearest_key, shown, specs_of
 from licap.yaml_file import Path_
 from search.space.conditions import active
 from search.space.findings import Findings
-from search.space.parameter import Parameter, shown
+from search.space.parameter import Parameter
 
 
 def leaves(tree: Mapping[str, Any], path: Path_ = (), prefix: str = "") -> Iterator[tuple[str, Any, Path_]]:
