@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
@@ -258,3 +259,28 @@ def test_a_doubtful_choice_is_noted(read: Any, text: str, words: str) -> None:
     space = read(text)
     assert any(words in note for note in space.notes), space.notes
     assert words in describe(space)
+
+
+@pytest.mark.parametrize("name", ["2024-01-01", "2024", "1e3", "007", "NO", "0x1F", "1_0", "yes", "2001.12.14"])
+def test_a_name_keeps_the_characters_that_were_written(read: Any, name: str) -> None:
+    space = read(f"name: {name}\n{ONE}")
+    assert space.name == name
+    assert SearchSpace.from_text(space.to_yaml(), source="again.yaml") == space
+    assert yaml.safe_load(space.to_yaml())["name"] == name
+
+
+def test_numbers_and_flags_may_be_written_in_any_usual_way(read: Any) -> None:
+    space = read(
+        """
+        trials: 0x10
+        seed: 1e3
+        checkpoint_every: .5m
+        max_concurrent: +2
+        search:
+          pretrain.lr: {type: float, low: 1e-3, high: 1., log: on}
+          pretrain.heads: {type: int, low: 1_0, high: 2_0, step: 0b101}
+        """
+    )
+    assert (space.trials, space.seed, space.checkpoint_every_s, space.max_concurrent) == (16, 1000, 30.0, 2)
+    assert (space.parameters[0].low, space.parameters[0].high, space.parameters[0].log) == (0.001, 1.0, True)
+    assert space.parameters[1].values() == (10, 15, 20)
