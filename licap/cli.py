@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
 from licap.console import check_once, duration, exit_status, say, tell
 from licap.errors import ConfigError
-from licap.fields import shortened, shown, specs_of
+from licap.fields import specs_of
 from licap.paths import path_option
+from licap.spelling import shortened, shown
 from licap.yaml_file import read_yaml
 
 if TYPE_CHECKING:

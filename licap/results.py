@@ -9,7 +9,8 @@ from pathlib import Path
 from licap.checkpoint import content_hash
 from licap.config import TrialConfig
 from licap.errors import ConfigError, StoreError
-from licap.fields import flatten, parse_all, quoted
+from licap.fields import flatten, parse_all
+from licap.spelling import quoted
 from licap.yaml_file import read_yaml
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.json", "checkpoint.pt"

@@ -35,7 +35,6 @@ from licap.encoding import (
     untrained_embeddings,
 )
 from licap.errors import ConfigError, DeviceError, DivergedError, LicapError, OutOfMemoryError, StoreError
-from licap.fields import shortened
 from licap.joint import JointModel
 from licap.label_scale import with_labels
 from licap.metrics import evaluate
@@ -47,6 +46,7 @@ from licap.pretrain import Contrast
 from licap.reproducibility import Randomness, set_threads, stage_seed
 from licap.sampling import HierarchicalSample, sample_fold
 from licap.signals import Signals
+from licap.spelling import shortened
 from licap.splits import Split, make_split, transform_labels
 from licap.stored import EmbeddingStore, Replay, Stored, features_digest, stage_key
 from licap.training import check_finite, float64_array

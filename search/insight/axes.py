@@ -8,7 +8,8 @@ from itertools import product
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, nearest, parse_all, shown, specs_of
+from licap.fields import Scalar, nearest, parse_all, specs_of
+from licap.spelling import shown
 from licap.yaml_file import parse_scalar
 from search.space import SearchSpace
 

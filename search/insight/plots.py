@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from licap.fields import Scalar
-from licap.fields import shown as parameter_text
+from licap.spelling import shown as parameter_text
 from search.insight.drawing import (
     BLUE,
     GREY,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from licap.errors import ConfigError
-from licap.fields import flatten, shown
+from licap.fields import flatten
+from licap.spelling import shown
 from search.space.space import SearchSpace
 
 # How long and how widely a study is run; what a trial computes and what is proposed do not depend on it.

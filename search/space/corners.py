@@ -13,7 +13,8 @@ from itertools import combinations, product
 
 from licap.config import TrialConfig, config_from
 from licap.errors import ConfigError, Problem
-from licap.fields import Scalar, nearest, shown
+from licap.fields import Scalar, nearest
+from licap.spelling import shown
 from licap.yaml_file import Path_
 from search.space.conditions import active, requirements
 from search.space.findings import Findings

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, shown, specs_of
+from licap.fields import Scalar, specs_of
+from licap.spelling import shown
 from search.space.conditions import requirements
 from search.space.findings import Findings
 from search.space.parameter import Parameter

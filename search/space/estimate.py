@@ -11,7 +11,8 @@ from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, cast
 
 from licap.errors import ConfigError
-from licap.fields import Scalar, shown
+from licap.fields import Scalar
+from licap.spelling import shown
 from search.space.grid import grid_points
 from search.space.parameter import Parameter
 from search.space.rungs import brackets

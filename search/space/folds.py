@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import parse_all, shown
+from licap.fields import parse_all
+from licap.spelling import shown
 from licap.yaml_file import Path_
 from search.space.findings import OVERRIDE, Findings
 from search.space.rungs import STAGE_LENGTHS

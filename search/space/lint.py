@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import cast
 
-from licap.fields import Scalar, shown
+from licap.fields import Scalar
 from licap.model_configs import ModelConfigs
+from licap.spelling import shown
 from search.space.dead import find_dead
 from search.space.findings import Findings
 from search.space.parameter import Parameter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from licap.fields import Scalar, shown
+from licap.fields import Scalar
+from licap.spelling import shown
 from search.space.parameter import Parameter
 from search.space.rungs import budgets, grace, offset
 from search.space.settings import LEARNING, SpaceSettings

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any, Literal, cast
 
 from licap.config import TrialConfig
-from licap.fields import FieldSpec, Scalar, shown, specs_of
+from licap.fields import FieldSpec, Scalar, specs_of
+from licap.spelling import shown
 
 Kind = Literal["float", "int", "categorical"]
 

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, construct, nearest_key, parse_all, shown, specs_of
+from licap.fields import Scalar, construct, nearest_key, parse_all, specs_of
 from licap.metrics import METRICS, Metric, metric
 from licap.presets import preset_values
+from licap.spelling import shown
 from licap.yaml_file import Path_, YamlDocument
 from search.space.conditions import Surroundings, settle
 from search.space.corners import check_combinations
