@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,15 @@ def tiny_dataset(scale: float = 1.0, fingerprint: str = "tiny") -> Dataset:
         features={"struct": arrays[2]},
         fingerprint=fingerprint,
     )
+
+
+def two_channel_dataset() -> Dataset:
+    """The tiny data set with a second kind of features, and both side by side."""
+    data = tiny_dataset()
+    semantic = np.random.default_rng(1).normal(size=(NUM_NODES, 4)).astype(np.float32)
+    struct = data.features["struct"]
+    concat = np.concatenate([struct, semantic], axis=1)
+    return replace(data, features={"struct": struct, "semantic": semantic, "concat": concat})
 
 
 def tiny_config(values: Mapping[str, object] = {}) -> TrialConfig:
