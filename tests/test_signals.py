@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from trial_cases import tiny_config, tiny_dataset
+from scipy.stats import norm, rankdata, spearmanr
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from trial_cases import NUM_NODES, tiny_config, tiny_dataset, two_channel_dataset
 
+from licap.datasets.dataset import Dataset
 from licap.errors import DivergedError
 from licap.graph import KnowledgeGraph
+from licap.metrics import evaluate
 from licap.pretrain import Contrast
 from licap.signals import Signals, alignment, effective_rank, neighbour_mean, node_pairs, uniformity, unit_rows
-from licap.splits import make_split
+from licap.splits import make_split, transform_labels
 from licap.trial import Trial, contrastive_sample
+
+# Enough that the top fifth of the validation nodes has an order to find.
+NUM_PROBED = 700
 
 
 def points(n: int = 40, width: int = 6, seed: int = 0) -> torch.Tensor:
@@ -107,27 +116,73 @@ def test_the_mean_over_neighbours_counts_parallel_edges_and_is_zero_without_any(
     assert neighbour_mean(x, graph, "torch").tolist() == [[5.0], [0.0], [4.0], [0.0]]
 
 
-def signals_of(values: dict[str, object]) -> tuple[dict[str, float], Trial]:
-    """What the first report of a trial says, and the trial after it."""
-    trial = Trial(tiny_config(values), dataset=tiny_dataset())
-    return dict(next(trial).metrics), trial
-
-
-def test_a_report_holds_the_signals_of_the_embeddings_of_its_epoch() -> None:
-    metrics, trial = signals_of({})
-    embeddings = trial.embeddings()
-    assert embeddings is not None
-    assert metrics["signal.effective_rank"] == effective_rank(torch.from_numpy(embeddings))
-
-
-def test_the_top_probe_is_the_one_of_features_and_embeddings_on_the_fifth_with_the_largest_labels() -> None:
-    metrics, _ = signals_of({"downstream.input": "embeddings"})
-    other, _ = signals_of({"downstream.input": "features+embeddings"})
-    assert metrics["probe.top.ndcg@100"] == other["val.ndcg@100"]
-    assert {name: value for name, value in metrics.items() if not name.startswith("val.")} == {
-        name: value for name, value in other.items() if not name.startswith("val.")
+def test_a_report_holds_the_signals_of_its_epochs_embeddings_as_means_over_channels() -> None:
+    data = two_channel_dataset()
+    config = tiny_config({"data.features": "both", "downstream.input": "embeddings"})
+    trial, sample = Trial(config, dataset=data), contrastive_sample(config, data)
+    metrics, embeddings = next(trial).metrics, torch.from_numpy(trial.embeddings())
+    channels = embeddings.chunk(2, dim=1)
+    pairs, group = node_pairs(NUM_NODES, torch.device("cpu")), torch.from_numpy(sample.column_of_top)
+    expected = {
+        "effective_rank": [effective_rank(z) for z in channels],
+        "alignment": [alignment(unit_rows(z)[torch.from_numpy(sample.top)], group) for z in channels],
+        "uniformity": [uniformity(unit_rows(z), pairs) for z in channels],
     }
-    assert metrics["val.ndcg@100"] != other["val.ndcg@100"]
+    for name, (first, second) in expected.items():
+        assert first != second
+        assert metrics[f"signal.{name}"] == (first + second) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """What each probe predicts of the validation nodes by scikit-learn, and their labels."""
+
+    labels: np.ndarray
+    by: dict[str, np.ndarray]
+
+    def expected(self, seen: str) -> dict[str, float]:
+        """What a report says of the probes and, for one that stage 2 sees the input of, of validation."""
+        top = np.argsort(-self.labels)[: math.ceil(self.labels.size / 5)]
+        values = {f"probe.{name}.spearman": spearmanr(self.labels, each).statistic for name, each in self.by.items()}
+        both = self.by["features_embeddings"]
+        values["probe.top.spearman"] = spearmanr(self.labels[top], both[top]).statistic
+        values["probe.top.ndcg@100"] = evaluate(self.labels, both)["ndcg@100"]
+        return values | {f"val.{name}": value for name, value in evaluate(self.labels, self.by[seen]).items()}
+
+
+def probed(trial: Trial, data: Dataset) -> Probed:
+    """The probes of the embeddings that the trial has now, fitted on its training nodes alone."""
+    train, val, penalty = trial.split.train, trial.split.val, trial.config.pretrain.probe_ridge
+    labels = transform_labels(data.importance).astype(np.float64)
+    ranked = labels.copy()
+    ranked[train] = norm.ppf(rankdata(labels[train]) / (train.size + 1))
+    adjacency = np.eye(NUM_PROBED)
+    np.add.at(adjacency, (data.graph.dst, data.graph.src), 1)
+    x, z = (
+        np.concatenate(each, axis=1).astype(np.float64)
+        for each in (tuple(data.features.values())[:2], [trial.embeddings()])
+    )
+    both = np.concatenate([x, z], axis=1)
+    around = np.concatenate([both, adjacency @ both / adjacency.sum(1, keepdims=True)], axis=1)
+
+    def predicted(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), Ridge(alpha=penalty)).fit(inputs[train], targets[train])
+        return model.predict(inputs[val])
+
+    by = {"embeddings": (z, labels), "features_embeddings": (both, labels), "ranks": (both, ranked)}
+    by |= {"propagated": (around, labels)}
+    return Probed(labels[val], {name: predicted(*each) for name, each in by.items()})
+
+
+@pytest.mark.parametrize("seen", ["embeddings", "features_embeddings"])
+def test_each_probe_value_is_that_of_its_own_prediction(seen: str) -> None:
+    data = two_channel_dataset(NUM_PROBED)
+    values = {"data.features": "both", "downstream.input": seen.replace("_", "+"), "pretrain.probe_ridge": 30.0}
+    trial = Trial(tiny_config(values), dataset=data)
+    report, found = next(trial), probed(trial, data)
+    expected = found.expected(seen)
+    assert len({value for name, value in expected.items() if name.startswith("probe.")}) == 6
+    assert {name: report.metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_looking_more_often_does_not_change_the_training() -> None:

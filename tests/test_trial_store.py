@@ -16,7 +16,7 @@ import pytest
 import torch
 from test_trial import through_a_file
 from test_variants import VARIANTS
-from trial_cases import tiny_config, tiny_dataset
+from trial_cases import tiny_config, tiny_dataset, two_channel_dataset
 
 from licap.config import TrialConfig
 from licap.datasets.dataset import Dataset
@@ -58,10 +58,8 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """The tiny data set with a second kind of features."""
-    data = tiny_dataset()
-    semantic = np.random.default_rng(1).normal(size=(data.graph.num_nodes, 4)).astype(np.float32)
-    return replace(data, features={**data.features, "semantic": semantic})
+    """The same arrays for all tests: nothing writes to them."""
+    return two_channel_dataset()
 
 
 @pytest.fixture

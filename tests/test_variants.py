@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from test_trial import through_a_file
-from trial_cases import tiny_config, tiny_dataset
+from trial_cases import tiny_config, two_channel_dataset
 
 from licap.config import config_from
 from licap.datasets.dataset import Dataset
@@ -44,14 +44,8 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """The tiny data set with a second kind of features, and both side by side."""
-    data = tiny_dataset()
-    semantic = np.random.default_rng(1).normal(size=(data.graph.num_nodes, 4)).astype(np.float32)
-    struct = data.features["struct"]
-    return replace(
-        data,
-        features={"struct": struct, "semantic": semantic, "concat": np.concatenate([struct, semantic], axis=1)},
-    )
+    """The same arrays for all tests: nothing writes to them."""
+    return two_channel_dataset()
 
 
 def embeddings_of(dataset: Dataset, **values: object) -> np.ndarray:
