@@ -143,13 +143,25 @@ def test_gradients_are_those_of_the_forward_pass(build: Callable[..., nn.Module]
     assert torch.autograd.gradcheck(run, tensors, atol=1e-5)
 
 
+def unmoved_parameters(module: nn.Module) -> set[str]:
+    """Parameters that hold nothing, or whose gradient is zero: a step would leave them as they are."""
+    return {
+        name for name, value in module.named_parameters() if value.grad is None or not (value.grad.abs() > 1e-12).any()
+    }
+
+
 def test_every_parameter_learns(build: Callable[..., nn.Module], inputs: list[Tensor]) -> None:
-    module = build().train()
-    if isinstance(module, DownstreamModel):
-        module.training_loss(inputs, LABELS, TRAIN).backward()
-    else:
-        module(*inputs).square().sum().backward()
-    assert [name for name, value in module.named_parameters() if value.grad is None] == []
+    def unmoved(seed: int) -> set[str]:
+        # With running statistics: those of the batch take a constant out again, and its gradient is rounding.
+        module = build(seed=seed).eval()
+        if isinstance(module, DownstreamModel):
+            module.training_loss(inputs, LABELS, TRAIN).backward()
+        else:
+            module(*inputs).square().sum().backward()
+        return unmoved_parameters(module)
+
+    # A ReLU can be dead at one seed, on five nodes.
+    assert set.intersection(*(unmoved(seed) for seed in range(4))) == set()
 
 
 def test_a_state_moves_to_another_instance(build: Callable[..., nn.Module], inputs: list[Tensor]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_every_model import make_inputs, make_setting
+from test_every_model import LABELS, TRAIN, make_inputs, make_setting, unmoved_parameters
 
 from licap.config import DownstreamConfig
 from licap.model_configs import GENIConfig
@@ -26,9 +26,16 @@ def test_an_option_changes_the_scores(option: dict[str, object]) -> None:
     assert not torch.allclose(scores(), scores(**option))
 
 
-def test_features_of_width_one_are_enough() -> None:
-    model = build_model(DownstreamConfig(), make_setting(widths=(1,)))
-    assert torch.isfinite(model(torch.ones(5, 1))).all()
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_narrowest_features_reach_every_parameter(width: int) -> None:
+    def unmoved(seed: int) -> set[str]:
+        torch.manual_seed(seed)
+        model = build_model(DownstreamConfig(), make_setting(widths=(width,))).double().eval()
+        inputs = make_inputs(width).requires_grad_()
+        model.training_loss([inputs], LABELS, TRAIN).backward()
+        return unmoved_parameters(model) | ({"inputs"} if not inputs.grad.any() else set())
+
+    assert set.intersection(*(unmoved(seed) for seed in range(4))) == set()
 
 
 def test_a_model_without_scaling_has_no_parameters_for_it() -> None:
