@@ -7,7 +7,18 @@ import pickle
 
 import pytest
 
-from licap.errors import ConfigError, DataError, DeviceError, DivergedError, LicapError, Problem, StoreError
+import licap.errors
+from licap.console import exit_status
+from licap.errors import (
+    ConfigError,
+    DataError,
+    DeviceError,
+    DivergedError,
+    LicapError,
+    OutOfMemoryError,
+    Problem,
+    StoreError,
+)
 
 ERRORS = [
     ConfigError("one sentence"),
@@ -16,6 +27,7 @@ ERRORS = [
     DataError("file.tsv:3: wrong"),
     DeviceError("no such device"),
     StoreError("locked"),
+    OutOfMemoryError("wider than the device"),
     DivergedError("pretrain", 12, "loss"),
 ]
 
@@ -44,5 +56,21 @@ def test_a_diverged_trial_says_where_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_command_lines_catch_every_error_by_one_base(error: Exception) -> None:
-    assert isinstance(error, LicapError)
+def test_a_command_says_the_error_without_a_traceback_and_ends_with_2(
+    error: LicapError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with exit_status() as status:
+        raise error
+    assert status.code == 2
+    printed = capsys.readouterr()
+    assert str(error) in printed.err and "Traceback" not in printed.err and printed.out == ""
+
+
+def test_what_is_no_error_for_people_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), exit_status():
+        raise ZeroDivisionError
+
+
+def test_these_are_all_errors_there_are() -> None:
+    defined = {each for each in vars(licap.errors).values() if isinstance(each, type) and issubclass(each, Exception)}
+    assert {type(error) for error in ERRORS} == defined - {LicapError}

@@ -9,10 +9,12 @@ from itertools import islice
 
 import pytest
 import torch
+from test_trial_store import Kept
 from trial_cases import tiny_config, tiny_dataset
 
-from licap.errors import StoreError
+from licap.errors import DataError, StoreError
 from licap.folded import FoldedTrial, fold_metric
+from licap.splits import make_split
 from licap.trial import Report, Trial
 
 DATASET = tiny_dataset()
@@ -81,6 +83,25 @@ def test_every_moment_can_be_saved_exactly() -> None:
         assert next(other) == expected[done]
         assert next(trial) == expected[done]
     assert trial.finished
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_what_a_later_fold_lacks_is_refused_before_the_first_is_trained(place: int) -> None:
+    folds = (0, 1, 2)
+    importance = DATASET.importance.copy()
+    importance[make_split(DATASET.valid, fold=folds[place], seed=0).train] = 5.0
+    data = replace(DATASET, importance=importance)
+    assert FoldedTrial(CONFIG, folds[:place], dataset=data)
+    with pytest.raises(DataError, match="top bin holds all"):
+        FoldedTrial(CONFIG, folds, dataset=data)
+
+
+def test_folds_share_a_store_and_none_gets_the_stage_1_of_another() -> None:
+    config, store = tiny_config({"pretrain.max_epochs": 2, "downstream.max_epochs": 1}), Kept()
+    expected = list(FoldedTrial(config, (0, 1), dataset=DATASET))
+    for _ in range(2):
+        assert list(FoldedTrial(config, (0, 1), dataset=DATASET, store=store)) == expected
+    assert (len(store.entries), store.hits) == (2, 2)
 
 
 def test_a_state_of_other_folds_is_refused() -> None:

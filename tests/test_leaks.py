@@ -201,6 +201,18 @@ def test_reported_values_are_those_of_their_own_nodes(case: str) -> None:
         assert found.metrics[name] == evaluate(labels[nodes], found.predictions[-1][nodes])
 
 
+@pytest.mark.parametrize(
+    ("nodes", "noted"),
+    [(SPLIT.train, False), (SPLIT.val, True), (SPLIT.test, False)],
+    ids=["train", "val", "test"],
+)
+def test_notes_are_those_of_validation_nodes(nodes: NDArray[np.int64], noted: bool) -> None:
+    importance = DATASET.importance.copy()
+    importance[nodes] = 5.0
+    notes = run_of(config_of("gcn, labels plain"), importance).notes
+    assert any("all labels are equal" in note for note in notes) == noted
+
+
 @pytest.mark.parametrize("monitor", specs_of(DownstreamConfig)["monitor"].choices)
 @pytest.mark.parametrize("model", ["geni", "rgtn"])
 def test_the_best_epoch_is_the_one_that_validation_nodes_prefer(model: str, monitor: str) -> None:

@@ -83,6 +83,16 @@ def test_clipping_bounds_the_step_but_not_the_direction() -> None:
     assert torch.stack(squares).sum().sqrt().item() == pytest.approx(0.01, rel=1e-3)
 
 
+def test_an_embedding_that_is_not_finite_is_found_where_no_loss_sees_it() -> None:
+    stage = make_stage()
+    stage.step()
+    before, uncontrasted = stage.embeddings, torch.tensor([NUM_NODES - 1])
+    stage._encoder.register_forward_hook(lambda encoder, given, out: out.index_fill(0, uncontrasted, torch.nan))
+    with pytest.raises(DivergedError, match=r"pretrain epoch 1: embedding"):
+        stage.step()
+    assert torch.equal(stage.embeddings, before)
+
+
 def test_a_divergence_leaves_everything_as_it_was() -> None:
     stage = make_stage()
     stage.step()

@@ -136,11 +136,20 @@ def test_stages_and_seeds_get_unrelated_seeds() -> None:
     found = {stage_seed(seed, stage) for seed in range(200) for stage in ("pretrain", "downstream")}
     assert len(found) == 400
     assert all(0 <= seed < 2**32 for seed in found)
-    # Written down: another value would change every result.
-    assert stage_seed(0, "pretrain") == stage_seed(0, "pretrain") == PRETRAIN_OF_ZERO
 
 
-PRETRAIN_OF_ZERO = 3906634297
+@pytest.mark.parametrize(
+    ("seed", "stage", "expected"),
+    [
+        (0, "pretrain", 3906634297),
+        (0, "downstream", 3004594418),
+        (7, "pretrain", 3392483619),
+        (2**32 - 1, "downstream", 2210002647),
+    ],
+)
+def test_a_stages_seed_stays_what_it_is(seed: int, stage: str, expected: int) -> None:
+    # Another value would change every result.
+    assert stage_seed(seed, stage) == expected
 
 
 def test_threads_are_set_and_set_back() -> None:

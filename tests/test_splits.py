@@ -49,6 +49,24 @@ def test_a_node_on_a_bound_is_tested_by_both_folds_beside_it() -> None:
     assert np.intersect1d(first, second).size == 1
 
 
+# Of 101 nodes, which sit on 0.00 to 1.00: the places that each fold tests and validates, ends included. The 70th sits a
+# rounding error above 0.7, and trains.
+HUNDREDTHS = {
+    0: ((0, 20), (21, 30)),
+    1: ((20, 40), (41, 50)),
+    2: ((40, 60), (61, 69)),
+    3: ((60, 80), (81, 90)),
+    4: ((80, 100), (0, 10)),
+}
+
+
+@pytest.mark.parametrize("fold", HUNDREDTHS)
+def test_a_node_on_a_bound_is_on_the_published_side_of_it(fold: int) -> None:
+    places, split = np.random.RandomState(5).permutation(101), make_split(np.ones(101, bool), fold=fold, seed=5)
+    for part, (first, last) in zip((split.test, split.val), HUNDREDTHS[fold], strict=True):
+        assert sorted(places[part]) == list(range(first, last + 1))
+
+
 def test_folds_depend_on_which_nodes_are_valid_by_order_only() -> None:
     spread = np.zeros(200, bool)
     spread[::2] = True

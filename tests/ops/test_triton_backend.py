@@ -25,11 +25,10 @@ from licap.ops.triton_edges import PIECE, Pieces, device_edges
 
 INTERPRETED = home_of("triton") == "cpu"
 HERE = Path(__file__).parent
+OUTSIDE, NEEDS_CUDA = "needs triton outside of its interpreter", "needs a CUDA device"
 
 here = pytest.mark.parametrize("backend", [each for each in every_backend() if each.values == ("triton",)])
-outside = pytest.mark.skipif(
-    INTERPRETED or not BACKENDS["triton"].installed(), reason="needs triton outside of its interpreter"
-)
+outside = pytest.mark.skipif(INTERPRETED or not BACKENDS["triton"].installed(), reason=OUTSIDE)
 
 
 @pytest.fixture(params=sorted(PRIMITIVES))
@@ -77,10 +76,15 @@ def run_python(*arguments: str, **environment: str) -> str:
 )
 def test_what_holds_for_every_backend_holds_in_the_interpreter(which: str) -> None:
     files = [str(HERE / name) for name in ("test_every_backend.py", Path(__file__).name)]
-    printed = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which, *files, TRITON_INTERPRET="1")
-    ended = printed.splitlines()[-1]
-    # With the interpreter nothing that was asked for may be skipped but what needs a device.
-    assert re.match(r"[1-9]\d* passed", ended), printed
+    printed = run_python(
+        "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-k", which, *files, TRITON_INTERPRET="1"
+    )
+    passed = re.match(r"(\d+) passed", printed.splitlines()[-1])
+    assert passed and int(passed[1]) >= len(PRIMITIVES), printed
+    # With the interpreter nothing that was asked for may be skipped but what needs it off, or a device.
+    reasons = re.findall(r"^SKIPPED .*?\.py:\d+: (.*)", printed, re.M)
+    assert set(reasons) <= {OUTSIDE, NEEDS_CUDA}, printed
+    assert len(reasons) == len(re.findall("^SKIPPED", printed, re.M))
 
 
 @outside
@@ -152,7 +156,7 @@ def test_sums_take_rows_wider_than_a_program(backend: str) -> None:
 
 @outside
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason=NEEDS_CUDA)
 def test_a_large_graph_on_cuda_gives_what_torch_gives_there_and_the_same_bits_twice(primitive: Primitive) -> None:
     graph = random_graph(20_000, 400_000)
     inputs = [each.detach().cuda().requires_grad_() for each in primitive.inputs(graph, 8, 8, torch.float32)]
