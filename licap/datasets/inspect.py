@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from licap.config import DataConfig, PretrainConfig
 from licap.datasets.features import given_features
+from licap.datasets.lookalikes import look_alike_warnings
 from licap.datasets.raw import RawGraph
 from licap.datasets.registry import LEAST_LABELLED, load_raw
 from licap.graph import KnowledgeGraph
@@ -82,6 +83,7 @@ def warnings_about(raw: RawGraph) -> Iterator[str]:
             f"{isolated.sum():,} isolated nodes ({(isolated & raw.valid).sum():,} of them labelled): "
             "the graph says nothing about them"
         )
+    yield from look_alike_warnings(raw, isolated)
     for name, features in raw.features.items():
         yield from _feature_warnings(name, features)
 

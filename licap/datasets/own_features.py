@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from licap.datasets.feature_arrays import checked_features
+from licap.datasets.lookalikes import told_apart, twins
 from licap.errors import DataError
 
 _LISTED = 5
@@ -70,9 +71,15 @@ def _rows(path: Path, given: NDArray[Any], names: Sequence[str]) -> NDArray[np.i
     place = {name: row for row, name in enumerate(texts)}
     missing = [name for name in names if name not in place]
     if missing:
+        alike = twins(missing, texts)
+        pairs = "; ".join(told_apart([name, alike[name]]) for name in list(alike)[:_LISTED])
         raise DataError(
             f"{path}: {len(missing)} of {len(names)} nodes have no features: {_listed(missing)} not in names. "
-            "Add their rows."
+            + (
+                f"Names there look like {len(alike)} of them: {pairs}. Write them in one way."
+                if pairs
+                else "Add their rows."
+            )
         )
     return np.array([place[name] for name in names], dtype=np.int64)
 

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 from licap.errors import DataError
+from licap.invisible import escaped
 
 _LISTED = 20
 _BOM = b"\xef\xbb\xbf"
@@ -78,8 +79,9 @@ def columns_of(path: Path, header: str, required: tuple[str, ...]) -> dict[str, 
     names = header.split("\t")
     missing = [name for name in required if name not in names]
     if missing:
+        found = ", ".join(f"'{escaped(name)}'" for name in names)[:200]
         raise DataError(
-            f"{path}:1: the header has no column {', '.join(missing)} (found: {', '.join(names)[:200]}). "
+            f"{path}:1: the header has no column {', '.join(missing)} (found: {found}). "
             f"The first line must name the columns, separated by tabs: {' '.join(required)}."
         )
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from licap.config import DataConfig
+from licap.datasets.lookalikes import told_apart, twins
 from licap.datasets.raw import RawGraph
 from licap.datasets.text_lines import LineProblems, columns_of, find_file, read_lines, split_rows
 from licap.errors import DataError
@@ -22,6 +23,8 @@ _NODES, _TRIPLES = "nodes.tsv", "triples.tsv"
 _NODE_COLUMNS = ("node", "importance", "valid")
 _TEXT_COLUMNS = ("name", "description")
 _TRIPLE_COLUMNS = ("head", "relation", "tail")
+# How databases, R, pandas and people write that there is no value, in lower case.
+_MISSING = frozenset(["", r"\n", "na", "n/a", "#n/a", "<na>", "nan", "null", "nil", "none", "-", "--", "?", "."])
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -93,7 +96,7 @@ def _node_names(rows: list[list[str]], column: int, problems: LineProblems) -> l
 def _scores(
     rows: list[list[str]], importance_column: int, valid_column: int, problems: LineProblems
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Importance and validity. Where valid is 0 the score may be any number or empty, and counts as 0."""
+    """Importance and validity. Where valid is 0 the score may be any number or missing, and counts as 0."""
     scores, valid = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.bool_)
     for index, row in enumerate(rows):
         text, mark = row[importance_column], row[valid_column]
@@ -101,8 +104,8 @@ def _scores(
             problems.add(index + 2, f"valid is {mark!r}, must be 0 or 1.")
         value = _number(text)
         valid[index] = mark == "1"
-        if value is None and (text or mark != "0"):
-            problems.add(index + 2, f"importance is {text!r}, must be a number. Give the raw score, or set valid to 0.")
+        if value is None and not (mark == "0" and _is_missing(text)):
+            problems.add(index + 2, _no_score(text, mark))
         elif value is not None and mark != "0" and not 0 <= value <= _LARGEST:
             problems.add(
                 index + 2,
@@ -111,6 +114,22 @@ def _scores(
         elif value is not None and valid[index]:
             scores[index] = value
     return scores, valid
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().casefold() in _MISSING
+
+
+def _no_score(text: str, mark: str) -> str:
+    """What is wrong with an importance that is no number, and what to do."""
+    if _is_missing(text):
+        return f"importance is {text!r}, which marks a missing score. Give the raw score, or set valid to 0."
+    if mark == "0":
+        return (
+            f"importance is {text!r}, neither a number nor a mark of a missing score, as \\N, NA or NaN. "
+            "Leave the field empty."
+        )
+    return f"importance is {text!r}, must be a number. Give the raw score; or leave it empty, and set valid to 0."
 
 
 def _number(text: str) -> float | None:
@@ -145,8 +164,12 @@ def _ids(
     rows: list[list[str]], column: int, node_ids: dict[str, int], end: str, problems: LineProblems
 ) -> NDArray[np.int64]:
     ids = np.array([node_ids.get(row[column], -1) for row in rows], dtype=np.int64)
-    for index in np.flatnonzero(ids < 0):
-        problems.add(
-            int(index) + 2, f"{end} {rows[index][column]!r} is no node of {_NODES}. Add it there, or remove the triple."
-        )
+    strange = {int(index): rows[index][column] for index in np.flatnonzero(ids < 0)}
+    alike = twins(strange.values(), node_ids)
+    for index, name in strange.items():
+        if name in alike:
+            words = f", though one looks like it: {told_apart([name, alike[name]])}. Write the name in one way."
+        else:
+            words = ". Add it there, or remove the triple."
+        problems.add(index + 2, f"{end} {name!r} is no node of {_NODES}{words}")
     return ids

@@ -164,11 +164,30 @@ def test_texts_may_be_absent_and_are_noted(tsv: Any) -> None:
 
 
 def test_the_score_of_an_invalid_node_does_not_matter(tsv: Any) -> None:
-    for index, score in enumerate(["", "nan", "-1", "inf", "7"]):
+    scores = [
+        "",
+        "nan",
+        "-1",
+        "inf",
+        "7",
+        r"\N",
+        "NA",
+        "n/a",
+        "NaN",
+        "null",
+        "NULL",
+        "None",
+        "-",
+        "?",
+        ".",
+        " NA ",
+        "#N/A",
+    ]
+    for index, score in enumerate(scores):
         tsv.nodes[index] = f"n{index:03}\t{score}\t0\t\t"
     raw = load_raw(tsv.write())
-    assert raw.importance[:5].tolist() == [0] * 5
-    assert not raw.valid[:5].any()
+    assert raw.importance[: len(scores)].tolist() == [0] * len(scores)
+    assert not raw.valid[: len(scores)].any()
 
 
 BAD_NODES = {
@@ -176,9 +195,12 @@ BAD_NODES = {
     "n001\t1\t1\tName\ttext\t": r"nodes\.tsv:3: 6 columns, must be 5",
     "": r"nodes\.tsv:3: the line is empty",
     "n001\tmany\t1\t\t": r"nodes\.tsv:3: importance is 'many', must be a number",
-    "n001\t\t1\t\t": r"nodes\.tsv:3: importance is '', must be a number",
+    "n001\t\t1\t\t": r"nodes\.tsv:3: importance is '', which marks a missing score",
     "n001\t1_000\t1\t\t": r"nodes\.tsv:3: importance is '1_000'",
-    "n001\tmany\t0\t\t": r"nodes\.tsv:3: importance is 'many'",
+    "n001\tmany\t0\t\t": r"nodes\.tsv:3: importance is 'many', neither.*\\N, NA or NaN\. Leave the field empty\.",
+    "n001\t1,5\t0\t\t": r"nodes\.tsv:3: importance is '1,5', neither a number nor a mark of a missing score",
+    "n001\t\\N\t1\t\t": r"nodes\.tsv:3: importance is '\\\\N', which marks a missing score\. Give.*or set valid to 0",
+    "n001\t-\t1\t\t": r"nodes\.tsv:3: importance is '-', which marks a missing score",
     "n001\t-1\t1\t\t": r"nodes\.tsv:3: importance is -1, must be a finite number of 0 or more.*set valid to 0",
     "n001\tnan\t1\t\t": r"nodes\.tsv:3: importance is nan, must be a finite",
     "n001\tinf\t1\t\t": r"nodes\.tsv:3: importance is inf, must be a finite",
