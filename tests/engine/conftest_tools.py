@@ -200,10 +200,20 @@ PathFinder.find_spec = classmethod(
     lambda cls, name, path=None, target=None:
         None if name.split('.')[0] == 'dgl' else found(name, path, target))
 """
+# Lets the system say that less than two trials' memory is free.
+LITTLE_MEMORY = """\
+import re
+from pathlib import Path
+read_text = Path.read_text
+def read(path, *args, **kwargs):
+    text = read_text(path, *args, **kwargs)
+    return re.sub(r"MemAvailable:.*", "MemAvailable: 1500000 kB", text) if str(path) == "/proc/meminfo" else text
+Path.read_text = read
+"""
 SEARCHES = {
     "one slot": ("--max-concurrent", "1"),
     "one slot again": ("--max-concurrent", "1"),
-    "no dgl, no home": ("--trials", "2"),
+    "no dgl, no home, little memory": ("--trials", "3"),
     "time budget": ("--trials", "500", "--time-budget", "3s"),
     "diverged": (
         "--trials", "3", "--set", "sampler=random", "--set", "pruner=none", "--seed", "3",
@@ -238,14 +248,14 @@ class Searches:
             if not result.exists():
                 place.folder.mkdir()
                 make_workplace(place.folder)
-                found = place.search(*SEARCHES[name], env=hidden_dgl(place) if name.startswith("no dgl") else None)
+                found = place.search(*SEARCHES[name], env=misled(place) if name.startswith("no dgl") else None)
                 result.write_text(json.dumps(found), encoding="utf-8")
         return dict(json.loads(result.read_text(encoding="utf-8")))
 
 
-def hidden_dgl(place: Workplace) -> dict[str, str]:
-    """An environment without DGL, and without a home folder."""
-    place.write("sitecustomize.py", HIDE_DGL)
+def misled(place: Workplace) -> dict[str, str]:
+    """An environment without DGL, without a home folder, and with little memory."""
+    place.write("sitecustomize.py", HIDE_DGL + LITTLE_MEMORY)
     return {"PYTHONPATH": str(place.folder), "HOME": "/proc/nobody"}
 
 

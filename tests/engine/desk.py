@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from licap.fields import Scalar
 from licap.trial import Report
 from search.engine.conductor import Conductor
 from search.engine.messages import Assignment, Failure, Interruption, StepResult
+from search.engine.past import Past, recall
 from search.engine.side import SideTracker
 from search.space import SearchSpace
 from search.strategy import Proposer, build_pruner
@@ -110,37 +111,59 @@ def report(budget: int, value: float, space: SearchSpace) -> Report:
     return Report(stage, epoch, budget, {f"val.{space.metric.name}": value})
 
 
+def as_it_is(name: str, listener: Any) -> Any:
+    """A listener, unchanged."""
+    return listener
+
+
 class Desks:
-    """Makes a desk for each space, all on one tracking store."""
+    """Makes a desk for each space, all on one tracking store.
+
+    around: is given each of the conductor's listeners, by name, and returns what stands in its place.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.around: Callable[[str, Any], Any] = as_it_is
         self._open: list[tuple[Study, SideTracker]] = []
 
-    def __call__(self, *overrides: str, metric: str = "spearman", slots: int = 1) -> Desk:
+    def __call__(self, *overrides: str, metric: str = "spearman", slots: int = 1, now: float = 0.0) -> Desk:
         space = SearchSpace.from_text(SPACE.format(metric=metric), source="small.yaml", overrides=overrides)
-        study = Study.create(self.root, "small", space.to_yaml())
+        return self._desk(space, Study.create(self.root, "small", space.to_yaml()), slots, now, resume=False)
+
+    def resume(self, *overrides: str, slots: int = 1, now: float = 0.0) -> Desk:
+        """Goes on with the study, whose search has ended or was left as after a kill."""
+        self.close()
+        text = Study.open(self.root, "small").space_path.read_text(encoding="utf-8")
+        space = SearchSpace.from_text(text, source="small.yaml", overrides=overrides)
+        return self._desk(space, Study.resume(self.root, "small", ""), slots, now, resume=True)
+
+    def _desk(self, space: SearchSpace, study: Study, slots: int, start: float, *, resume: bool) -> Desk:
         witness = Witness(study)
-        tracker = SideTracker(Tracker(tracking_uri(self.root, None), "small"), witness.said)
+        tracker = SideTracker(Tracker(tracking_uri(self.root, None), "small", resume=resume), witness.said)
         tracker.__enter__()
         self._open.append((study, tracker))
-        interruption, now, kills = Interruption(), [0.0], [7]
+        interruption, now, kills = Interruption(), [start], [7]
+        proposer = Proposer(
+            space.parameters,
+            sampler=space.sampler,
+            seed=space.seed,
+            direction=space.metric.direction,
+            starting_points=space.starting_points,
+        )
+        pruner = build_pruner(space.pruner, space.rungs(), space.metric.direction)
+        past = recall(study, space, proposer, pruner) if resume else Past()
         conductor = Conductor(
             space,
             study,
-            proposer=Proposer(
-                space.parameters,
-                sampler=space.sampler,
-                seed=space.seed,
-                direction=space.metric.direction,
-                starting_points=space.starting_points,
-            ),
-            pruner=build_pruner(space.pruner, space.rungs(), space.metric.direction),
-            tracker=tracker,
-            watch=witness,
+            proposer=self.around("proposer", proposer),
+            pruner=self.around("pruner", pruner),
+            tracker=self.around("tracker", tracker),
+            watch=self.around("watch", witness),
             slots=slots,
             tags={"dataset_fingerprint": "abc"},
             interruption=interruption,
+            past=past,
             clock=lambda: now[0],
             memory_kills=lambda: kills[0],
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from desk import (
     TRACEBACK,
@@ -110,6 +112,18 @@ def test_a_search_goes_on_where_one_of_the_first_trials_ended_otherwise(desks: D
     desk = desks("trials=9", "stop_after_failures=3")
     for end in ends:
         desk.run(0.5) if end == "good" else desk.fail(end)
+    assert desk.conductor.stop_reason is None
+
+
+def test_a_pruned_trial_shows_as_well_as_a_complete_one_that_trials_can_run(desks: Desks) -> None:
+    desk = desks("trials=9", "stop_after_failures=2", slots=4)
+    first = [desk.next().number for _ in range(2)]
+    # One beyond the first two is pruned while these still run.
+    pruned = desk.next().number
+    desk.conductor.receive(pruned, StepResult((report(4, math.nan, desk.space),), finished=False))
+    assert desk.state(pruned) == ("pruned", None)
+    for number in first:
+        desk.conductor.receive(number, StepResult((), finished=True, failure=Failure("oom", "because")))
     assert desk.conductor.stop_reason is None
 
 

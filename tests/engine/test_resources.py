@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from licap.errors import ConfigError
@@ -13,7 +17,6 @@ from search.engine.resources import (
     check_resources,
     memory_words,
     num_slots,
-    this_machine,
 )
 from search.space import SearchSpace
 from search.space.memory import Span
@@ -110,7 +113,19 @@ def test_a_space_whose_smallest_trial_cannot_fit_is_refused() -> None:
     )
 
 
-def test_this_machine_knows_its_memory() -> None:
-    memory = this_machine(look_for_gpus=False).memory
-    if memory is not None:
-        assert 0 < memory.free <= memory.total
+THIS_MACHINE = """\
+import os
+from search.engine.resources import this_machine
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+machine = this_machine(look_for_gpus=False)
+print(machine.cpus, machine.gpus, machine.memory.total, machine.memory.free)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="memory is what Linux says")
+def test_this_machine_has_the_cores_and_memory_that_a_process_may_use() -> None:
+    done = subprocess.run([sys.executable, "-c", THIS_MACHINE], capture_output=True, text=True, check=True)
+    cpus, gpus, total, free = map(int, done.stdout.split())
+    stated = int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) * 1024
+    # Whatever a container may have, Python and the libraries are loaded in it.
+    assert (cpus, gpus) == (1, 0) and 50e6 < free < total <= stated
