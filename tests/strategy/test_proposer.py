@@ -209,6 +209,32 @@ def test_a_sampler_keeps_away_from_where_trials_fail(
     assert late["diverged"] < 0.7 * late["crashed"]
 
 
+def nearest_neighbours(seed: int, *, running: bool) -> float:
+    """Mean distance to the nearest of eight proposals made side by side, after 30 trials with the optimum at 0.5.
+
+    running: whether they run; otherwise each has crashed by the time of the next, which says nothing of its values.
+    """
+    plane = [Parameter(name=name, kind="float", low=0.0, high=1.0) for name in ("a", "b")]
+    source = proposer("tpe", seed=seed, space=plane)
+    points: list[tuple[float, ...]] = []
+    for number in range(38):
+        values = source.propose(number)
+        assert values is not None
+        point = tuple(map(float, values.values()))  # type: ignore[arg-type]
+        if number < 30:
+            source.finish(number, "complete", -sum((x - 0.5) ** 2 for x in point))
+            continue
+        points.append(point)
+        if not running:
+            source.finish(number, "failed", None, failure="crashed")
+    return sum(min(math.dist(one, other) for other in points if other != one) for one in points) / len(points)
+
+
+def test_trials_that_run_side_by_side_are_kept_apart() -> None:
+    apart, unknown = (sum(nearest_neighbours(seed, running=each) for seed in range(4)) for each in (True, False))
+    assert apart > 1.3 * unknown
+
+
 @pytest.mark.parametrize("failure", ["crashed", "timeout", "interrupted", None])
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])
 def test_what_befalls_a_trial_from_outside_teaches_nothing(name: str, failure: str | None) -> None:

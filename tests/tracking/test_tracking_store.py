@@ -185,6 +185,28 @@ def test_a_store_that_stays_locked_is_told_and_does_not_hold_the_search(store: A
             tracker.__exit__(None, None, None)
 
 
+def test_a_full_disk_is_told_and_not_tried_again(store: Any, counted: Callable[[], list[int]]) -> None:
+    from sqlalchemy import event
+    from sqlalchemy.pool import Pool
+
+    def fill(connection: Any, *_: object) -> None:
+        # From here on SQLite says of its file what it says on a full disk.
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 10}")
+
+    event.listen(Pool, "connect", fill)
+    try:
+        tracker = store.tracker(flush_s=60.0, patience_s=3.0)
+        tracker.__enter__()
+        tracker.start_trial(0, {}, {})
+        tracker.log(0, 1, {f"a-metric-with-a-long-name-{place}": 1.0 for place in range(1000)})
+        with pytest.raises(StoreError, match=r"mlflow\.db: the tracking database cannot grow \(.*disk is full\)"):
+            tracker.__exit__(None, None, None)
+    finally:
+        event.remove(Pool, "connect", fill)
+    assert counted() == [1000]
+
+
 def test_two_searches_make_and_fill_one_database_at_once(new_store: Any) -> None:
     searches = [_search(_three_trials, new_store.uri, study) for study in ("a", "b")]
     for search in searches:
