@@ -42,7 +42,9 @@ TESTS = {
     "search/study/record.py": ["tests/study"],
     "search/study/lock.py": ["tests/study"],
 }
-# Loaded once, before processes fork; the code itself is loaded after, so that what runs on import is mutated too.
+# Modules that call their own functions when they are imported.
+CALLED_ON_IMPORT = ("licap/metrics.py",)
+# What is loaded before processes fork for one of these: not the module itself, which has to be imported mutated.
 PRELOADED = ("pytest", "hypothesis.strategies", "hypothesis.extra.numpy", "torch", "scipy.stats", "sklearn.metrics")
 
 
@@ -56,7 +58,7 @@ def settings(module: str) -> str:
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"],
         # Torch's threads do not survive a fork, so nothing may have run where processes fork.
         "process_isolation": "forkserver",
-        "forkserver_warmup": "import",
+        "forkserver_warmup": "import" if module in CALLED_ON_IMPORT else "collect",
         "preload_modules_file": "preloaded.txt",
         # Seconds that a busy machine may add to each test.
         "timeout_constant": 20.0,

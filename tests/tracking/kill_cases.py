@@ -49,7 +49,10 @@ def main(root: Path, kills: int, seed: int) -> None:
 
 
 def kill_one(write: Callable[[int], None], seconds: float) -> bool:
-    """Forks a writer and kills it so long after it is ready. Returns whether it was still writing."""
+    """Forks a writer and kills it once it has worked so long since it was ready. Returns whether it was still writing.
+
+    seconds: of processor time, so that on a busy machine, too, it has come as far.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -61,7 +64,10 @@ def kill_one(write: Callable[[int], None], seconds: float) -> bool:
     os.close(writing)
     os.read(reading, 1)
     os.close(reading)
-    time.sleep(seconds)
+    clock = ~pid << 3 | 2  # As clock_getcpuclockid(3), which Python has for threads only.
+    until = time.clock_gettime(clock) + seconds
+    while time.clock_gettime(clock) < until and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.0005)
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
