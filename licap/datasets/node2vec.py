@@ -110,9 +110,11 @@ def _new_model(plan: _Plan) -> Any:
         seed=config.seed,
         hashfxn=_stable_hash,
         epochs=1,
+        # Some versions sort by an algorithm that orders equal degrees as the CPU's instructions make it.
+        sorted_vocab=0,
     )
     degree = plan.neighbours.degree
-    by_degree = plan.starts[np.argsort(-degree[plan.starts], kind="stable")]
+    by_degree = plan.starts[np.lexsort((-plan.starts, -degree[plan.starts]))]
     model.build_vocab_from_freq(dict(zip(by_degree.tolist(), degree[by_degree].tolist(), strict=True)))
     return model
 

@@ -54,22 +54,32 @@ def _tfidf(texts: Sequence[str], config: TextConfig, progress: Callable[[str], N
 
 def _weigh_words(texts: Sequence[str]) -> Any:
     """[N, words] sparse TF-IDF; rare words stay out unless there are only rare ones. Raises: DataError."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
     for least in (_LEAST_TEXTS, 1):
         # Words of one letter count: there are scripts and data sets where they mean something.
-        vectorizer = TfidfVectorizer(
-            sublinear_tf=True, min_df=least, max_features=_MOST_WORDS, token_pattern=r"(?u)\b\w+\b", dtype=np.float64
-        )
+        vectorizer = CountVectorizer(min_df=least, token_pattern=r"(?u)\b\w+\b", dtype=np.float64)
         try:
-            return vectorizer.fit_transform(texts)
+            counts = vectorizer.fit_transform(texts)
         except ValueError:
             # No word is left: all are rare, or there are none.
             continue
+        return TfidfTransformer(sublinear_tf=True).fit_transform(_most_frequent(counts))
     raise DataError(
         "semantic features need words, and the texts hold only signs. Give data.semantic_file, or set data.features "
         "to struct."
     )
+
+
+def _most_frequent(counts: Any) -> Any:
+    """The columns of the most frequent words; of equally frequent ones the first in the alphabet.
+
+    scikit-learn's own choice among these depends on the CPU's vector instructions.
+    """
+    total = np.asarray(counts.sum(axis=0)).ravel()
+    if total.size <= _MOST_WORDS:
+        return counts
+    return counts[:, np.sort(np.argsort(-total, kind="stable")[:_MOST_WORDS])]
 
 
 def _sentence(texts: Sequence[str], config: TextConfig, progress: Callable[[str], None]) -> NDArray[np.float32]:

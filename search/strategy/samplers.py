@@ -2,16 +2,23 @@
 
 Optuna asks all trials at each proposal which parameters they share. The space says that once and for all: parameters
 under the same conditions count together, whoever was tried.
+
+The last digits of logarithms and sums depend on the CPU. So that a proposal does not, real values are rounded, and ties
+are decided by order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from licap.fields import Scalar
@@ -19,6 +26,11 @@ from search.space import Parameter
 
 Space = dict[str, BaseDistribution]
 Group = tuple[Parameter, ...]
+
+# Of a proposed real value: far more than a search can tell apart, far fewer than differ between CPUs.
+_SIGNIFICANT_DIGITS = 7
+# Expected improvements of TPE's candidates, which are of the order of 1, are equal where these decimals are.
+_TIE_DECIMALS = 9
 
 
 def stepped(parameter: Parameter) -> bool:
@@ -67,7 +79,47 @@ def _space(parameters: Iterable[Parameter]) -> Space:
     return {name: drawn[name] for name in sorted(drawn) if not drawn[name].single()}
 
 
-class _Tpe(optuna.samplers.TPESampler):  # type: ignore[misc]  # optuna is not followed by mypy
+def rounded(value: Any, space: BaseDistribution) -> Any:
+    """A drawn value with seven significant digits of its size or, where that is smaller, of its range.
+
+    Only real values are rounded, and none leaves its range.
+    """
+    if not isinstance(space, FloatDistribution):
+        return value
+    size = min(space.high - space.low, value) if space.log else space.high - space.low
+    digits = _SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(size))
+    return min(max(round(value, digits), space.low), space.high)
+
+
+class _Rounding(optuna.samplers.BaseSampler):  # type: ignore[misc]  # optuna is not followed by mypy
+    """Rounds what the sampler after it in the order of bases draws."""
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Space) -> dict[str, Any]:
+        """See Optuna."""
+        drawn = super().sample_relative(study, trial, search_space)
+        return {name: rounded(value, search_space[name]) for name, value in drawn.items()}
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: BaseDistribution) -> Any:
+        """See Optuna."""
+        drawn = super().sample_independent(study, trial, param_name, param_distribution)
+        return rounded(drawn, param_distribution)
+
+
+class _StableParzen(_ParzenEstimator):  # type: ignore[misc]
+    """Gives equal observations their widths in the order of the observations.
+
+    Optuna sorts by an algorithm that depends on the CPU's vector instructions, and orders equal values arbitrarily.
+    """
+
+    def _calculate_numerical_distributions(self, observations: NDArray[np.float64], *rest: Any) -> Any:
+        found = super()._calculate_numerical_distributions(observations, *rest)
+        # The prior stands last.
+        mu, sigma = found.mu[:-1], found.sigma.copy()
+        sigma[np.argsort(mu, kind="stable")] = sigma[np.lexsort((sigma[:-1], mu))]
+        return found._replace(sigma=sigma)
+
+
+class _Tpe(_Rounding, optuna.samplers.TPESampler):  # type: ignore[misc]
     """Draws together what counts together, parents first; what does not count is not drawn at all.
 
     The constant liar keeps trials that run at the same time apart.
@@ -75,6 +127,7 @@ class _Tpe(optuna.samplers.TPESampler):  # type: ignore[misc]  # optuna is not f
 
     def __init__(self, parameters: Sequence[Parameter], startup: int, seed: int) -> None:
         super().__init__(n_startup_trials=startup, multivariate=True, constant_liar=True, seed=seed)
+        self._parzen_estimator_cls = _StableParzen
         self._groups = [(group, _space(group)) for group in groups(parameters)]
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> Space:
@@ -98,15 +151,20 @@ class _Tpe(optuna.samplers.TPESampler):  # type: ignore[misc]  # optuna is not f
                 chosen[parameter.name] = meant_by(parameter, value)
         return found
 
+    def _compute_acquisition_func(self, *args: Any) -> NDArray[np.float64]:
+        # The first of several best candidates is taken.
+        improvement: NDArray[np.float64] = np.round(super()._compute_acquisition_func(*args), _TIE_DECIMALS)
+        return improvement
 
-class _Random(optuna.samplers.RandomSampler):  # type: ignore[misc]
+
+class _Random(_Rounding, optuna.samplers.RandomSampler):  # type: ignore[misc]
     """Independent draws."""
 
     def __init__(self, parameters: Sequence[Parameter], startup: int, seed: int) -> None:
         super().__init__(seed=seed)
 
 
-class _Cmaes(optuna.samplers.CmaEsSampler):  # type: ignore[misc]
+class _Cmaes(_Rounding, optuna.samplers.CmaEsSampler):  # type: ignore[misc]
     """CMA-ES over the numbers that always count; conditional and categorical parameters are drawn independently."""
 
     def __init__(self, parameters: Sequence[Parameter], startup: int, seed: int) -> None:
@@ -120,7 +178,7 @@ class _Cmaes(optuna.samplers.CmaEsSampler):  # type: ignore[misc]
         return self._space
 
 
-class _Gp(optuna.samplers.GPSampler):  # type: ignore[misc]
+class _Gp(_Rounding, optuna.samplers.GPSampler):  # type: ignore[misc]
     """A Gaussian process over what always counts; conditional parameters are drawn independently."""
 
     def __init__(self, parameters: Sequence[Parameter], startup: int, seed: int) -> None:
@@ -135,7 +193,7 @@ class _Gp(optuna.samplers.GPSampler):  # type: ignore[misc]
         """Where most is to be expected."""
         # More threads would be taken from the trials, and their number would show in the last digits.
         with threadpool_limits(1):
-            return cast(dict[str, Any], super().sample_relative(study, trial, search_space))
+            return super().sample_relative(study, trial, search_space)
 
 
 @dataclass(frozen=True, kw_only=True)

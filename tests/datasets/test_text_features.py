@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licap.config import TextConfig
+from licap.datasets import text_features
 from licap.datasets.text_features import semantic_features
 from licap.errors import DataError
 
@@ -77,6 +78,17 @@ def test_columns_beyond_the_rank_are_zero() -> None:
     features = tfidf(TEXTS, 40)
     assert features[:, 0].any()
     assert not features[:, len(TEXTS) :].any()
+
+
+def test_of_equally_frequent_words_the_first_in_the_alphabet_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Thirty words twice each, one of them more often: a sort that is not stable would keep any of them.
+    words = [f"w{n:02}" for n in range(30)]
+    texts = [" ".join(reversed(words)), " ".join(words), "w29 w29"]
+    monkeypatch.setattr(text_features, "_MOST_WORDS", 21)
+    found = text_features._weigh_words(texts)
+    kept = [" ".join(word for word in text.split() if word in [*words[:20], "w29"]) for text in texts]
+    assert found.shape == (3, 21)
+    assert np.array_equal(found.toarray(), text_features._weigh_words(kept).toarray())
 
 
 def test_words_are_kept_where_all_are_rare() -> None:
