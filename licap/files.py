@@ -1,10 +1,17 @@
-"""Writing files so that a reader never sees half of one: a temporary name in the same folder, then a rename."""
+"""Writing files so that a reader never sees half of one: a temporary name in the same folder, then a rename.
+
+A new file or folder gets the rights that the umask leaves, a file that is replaced keeps its own. A symbolic link stays
+one: what it names is written, made or removed.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,32 +21,79 @@ from licap.errors import StoreError
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Calls `write` with a binary file, then renames it to `path`; folders are made as needed.
 
-    Raises: StoreError where the folder cannot be written or the disk is full. Nothing is left behind.
+    What is no file, such as a pipe, is written as it is. Raises: StoreError where the folder cannot be written or the
+    disk is full. Nothing is left behind.
     """
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-        temporary = None
+        before = _status(path)
+        if before is not None and not _can_be_replaced(before):
+            with path.open("wb") as file:
+                write(file)
+        else:
+            _replace(linked(path), before, write)
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error}). Check folder, rights and space."
         ) from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+
+
+def _replace(path: Path, before: os.stat_result | None, write: Callable[[IO[bytes]], object]) -> None:
+    """before: of the file that is replaced."""
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # The system applies the umask, which a program can only read by changing it for all its threads.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            if before is not None:
+                _take_over(file.fileno(), before)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _take_over(descriptor: int, before: os.stat_result) -> None:
+    """Gives a file the owner, group and rights of another one, as far as this user may."""
+    for owner in (before.st_uid, -1):
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner, before.st_gid)
+            break
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Of what a path names, through symbolic links; None where there is nothing. Raises: OSError, as for a loop."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _can_be_replaced(status: os.stat_result) -> bool:
+    # Nobody can write a folder: renaming to its name tells so.
+    return stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+
+
+def linked(path: Path) -> Path:
+    """What a path names in the end, through symbolic links, whether or not it is there."""
+    return Path(os.path.realpath(path))
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, as far as they are missing. Raises: OSError."""
+    linked(path).mkdir(parents=True, exist_ok=True)
 
 
 def remove_file(path: Path) -> None:
     """Removes a file that may be absent. Raises: StoreError where that is not possible."""
     try:
-        path.unlink(missing_ok=True)
+        status = _status(path)
+        if status is not None and _can_be_replaced(status):
+            linked(path).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{path}: cannot be replaced ({error.strerror or error}). Check folder and rights.") from None
 
@@ -50,7 +104,7 @@ def check_writable(folder: Path, remedy: str) -> None:
     Raises: StoreError, which ends with `remedy`.
     """
     try:
-        there = folder
+        there = linked(folder)
         while not there.exists() and there != there.parent:
             there = there.parent
         with tempfile.TemporaryFile(dir=there):

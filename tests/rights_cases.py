@@ -16,3 +16,12 @@ def ordinary_user() -> list[str]:
         pytest.skip("root needs setpriv (util-linux) to be bound by permission bits")
     powers = "-dac_override,-dac_read_search"
     return ["setpriv", "--bounding-set", powers, "--inh-caps", powers]
+
+
+def colleague(number: int, group: int) -> list[str]:
+    """Words before a command: another user, of a group. It may read everything, for Python may lie anywhere."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root, with setpriv (util-linux), can be two users")
+    power = "-all,+dac_read_search"
+    user = ["--reuid", str(number), "--regid", str(group), "--clear-groups"]
+    return ["setpriv", *user, "--inh-caps", power, "--ambient-caps", power]

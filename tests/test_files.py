@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import IO
 
 import pytest
 from disk_calls import assert_synced_before_renames, disk_calls
+from rights_cases import colleague
 
 from licap.errors import StoreError
-from licap.files import write_atomically, write_file_atomically
+from licap.files import check_writable, remove_file, write_atomically, write_file_atomically
 
 
 def test_text_is_written_as_utf8_with_its_line_ends(tmp_path: Path) -> None:
@@ -83,3 +89,133 @@ write_atomically(Path("a.txt"), lambda file: [file.write(b"x" * 1000) for _ in r
 """
     assert_synced_before_renames(disk_calls(code, tmp_path))
     assert (tmp_path / "a.txt").stat().st_size == 20_000
+
+
+def written(folder: Path, program: str, *words: str, umask: int = 0o022) -> None:
+    """Runs a program about files in a process of its own, in a folder."""
+    code = f"from pathlib import Path\nfrom licap.files import *\n{program}"
+    subprocess.run([*words, sys.executable, "-c", code], cwd=folder, umask=umask, check=True)
+
+
+def mode(path: Path) -> int:
+    """A file's permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077, 0o137])
+def test_a_new_file_has_the_rights_that_the_umask_leaves(tmp_path: Path, umask: int) -> None:
+    # Many threads at once: one that changed the umask for a moment would give its own to others.
+    written(
+        tmp_path,
+        """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda n: write_file_atomically(Path(f"{n}.txt"), "text"), range(200)))
+make_folder(Path("deeper/still"))
+""",
+        umask=umask,
+    )
+    assert {mode(path) for path in tmp_path.glob("*.txt")} == {0o666 & ~umask}
+    assert {mode(tmp_path / name) for name in ("deeper", "deeper/still")} == {0o777 & ~umask}
+
+
+@pytest.mark.parametrize("bits", [0o600, 0o640, 0o664, 0o777, 0o444])
+def test_a_file_that_is_replaced_keeps_its_rights(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old", encoding="utf-8")
+    path.chmod(bits)
+    written(tmp_path, "write_file_atomically(Path('a.txt'), 'new')", umask=0o002)
+    assert (mode(path), path.read_text(encoding="utf-8")) == (bits, "new")
+
+
+def test_owner_and_group_stay_as_far_as_the_user_may_give_them(tmp_path: Path) -> None:
+    user = colleague(1_001, 2_000)
+    tmp_path.chmod(0o777)
+    for name, owner, group in (("own", 1_001, 2_000), ("colleague's", 1_002, 2_000), ("stranger's", 1_003, 3_000)):
+        path = tmp_path / name
+        path.write_text("old", encoding="utf-8")
+        os.chown(path, owner, group)
+        written(tmp_path, f'write_file_atomically(Path("{name}"), "new")', *user)
+        assert (path.stat().st_uid, path.stat().st_gid) == (1_001, 2_000)
+        written(tmp_path, f'write_file_atomically(Path("{name}"), "newer")')
+        assert (path.stat().st_uid, path.stat().st_gid) == (1_001, 2_000), "root gives it back"
+        assert path.read_text(encoding="utf-8") == "newer"
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("links", [1, 3])
+def test_writing_to_a_link_writes_what_it_names(tmp_path: Path, links: int, absolute: bool, there: bool) -> None:
+    target = tmp_path / "elsewhere" / "deep" / "a.txt"
+    if there:
+        target.parent.mkdir(parents=True)
+        target.write_text("old", encoding="utf-8")
+        target.chmod(0o640)
+    named = target
+    for number in range(links):
+        link = tmp_path / f"folder-{number}" / "link.txt"
+        link.parent.mkdir()
+        link.symlink_to(named if absolute else os.path.relpath(named, link.parent))
+        named = link
+    write_file_atomically(named, "new")
+    assert all((tmp_path / f"folder-{number}" / "link.txt").is_symlink() for number in range(links))
+    assert target.read_text(encoding="utf-8") == "new" and not target.is_symlink()
+    assert not there or mode(target) == 0o640
+    # The temporary name lay beside the target: a rename cannot pass from one file system to another.
+    assert not list(tmp_path.rglob("*.tmp"))
+    remove_file(named)
+    assert named.is_symlink() and not target.exists()
+    remove_file(named)
+    write_file_atomically(named, "once more")
+    assert target.read_text(encoding="utf-8") == "once more"
+
+
+def test_a_link_to_a_folder_that_is_not_there_yet_makes_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("elsewhere/folder")
+    check_writable(tmp_path / "link" / "deeper", "")
+    write_file_atomically(tmp_path / "link" / "deeper" / "a.txt", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "folder" / "deeper" / "a.txt").read_text(encoding="utf-8") == "text"
+
+
+def test_a_link_leads_to_another_file_system(tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or not os.access(other, os.W_OK) or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        (tmp_path / "link").symlink_to(Path(folder) / "a.txt")
+        for text in ("first", "second"):
+            write_file_atomically(tmp_path / "link", text)
+            assert (Path(folder) / "a.txt").read_text(encoding="utf-8") == text
+        assert (tmp_path / "link").is_symlink()
+
+
+def test_links_in_a_circle_are_told_and_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StoreError, match=r"a: cannot be written \(Too many levels of symbolic links\)"):
+        write_file_atomically(tmp_path / "a", "text")
+    with pytest.raises(StoreError, match=r"a: cannot be replaced \(Too many levels"):
+        remove_file(tmp_path / "a")
+    assert {path.name for path in tmp_path.iterdir() if path.is_symlink()} == {"a", "b"}
+
+
+def test_a_link_to_a_pipe_or_device_is_written_and_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "stdout").symlink_to("/dev/stdout")
+    (tmp_path / "null").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    program = """
+import sys
+from pathlib import Path
+from licap.files import remove_file, write_file_atomically
+for name in sys.argv[1:]:
+    write_file_atomically(Path(name), name)
+    remove_file(Path(name))
+"""
+    names = ["stdout", "null", "/dev/stdout"]
+    done = subprocess.run([sys.executable, "-c", program, *names], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout == b"stdout/dev/stdout" and not done.stderr
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode) and Path("/dev/stdout").is_symlink()
+    with subprocess.Popen([sys.executable, "-c", program, "pipe"], cwd=tmp_path) as process:
+        assert (tmp_path / "pipe").read_bytes() == b"pipe"
+    assert process.returncode == 0 and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,12 @@ class Lock:
         """
         path = folder / LOCK_FILE
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be opened ({error.strerror}). Check rights and space.") from None
+            raise StoreError(
+                f"{path}: cannot be opened ({error.strerror}). Check rights and space; another user's study opens to "
+                f"the group by `chmod -R g+w {shlex.quote(str(folder.parent.parent))}`."
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left_by = _read(path) if os.fstat(descriptor).st_size else None

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import socket
-import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from types import TracebackType
 
 from licap.errors import StoreError
 from licap.fields import nearest
-from licap.files import write_atomically
+from licap.files import make_folder, write_atomically
 from search.space.settings import MAX_STUDY_NAME, is_study_name
 from search.study.events import Event, Opened, StudyEnded, encode
 from search.study.lock import Lock, Owner, owner_of
@@ -293,8 +293,10 @@ def _refuse_taken(folder: Path) -> None:
 
 def _new_folder(parent: Path) -> Path:
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
+        make_folder(parent)
+        draft = parent / f".new-{secrets.token_hex(4)}"
+        draft.mkdir()
+        return draft
     except OSError as error:
         place = error.filename or parent
         raise StoreError(
@@ -304,7 +306,6 @@ def _new_folder(parent: Path) -> Path:
 
 def _rename(draft: Path, folder: Path) -> None:
     try:
-        draft.chmod(0o755)
         _sync_folder(draft)
         draft.rename(folder)
     except OSError:

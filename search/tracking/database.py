@@ -14,11 +14,14 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from licap.errors import StoreError
+from licap.files import linked, make_folder
 
 # Another search writes for milliseconds at a time; who holds the file longer than this is not a search.
 LOCK_S = 5.0
 # Making the tables takes some seconds; whoever waits for another process to do so waits this long.
 CREATION_S = 60.0
+# The folder of artifacts, beside the database.
+ARTIFACTS = "artifacts"
 _HEADER = b"SQLite format 3\0"
 _ELSEWHERE = "Choose another file with --tracking-uri"
 
@@ -63,7 +66,7 @@ def artifact_folder(location: str) -> Path | None:
 
 def _check_home(path: Path, location: str) -> None:
     """Refuses a database that was moved: MLflow would make the folder of its artifacts anew in the old place."""
-    old, new = artifact_folder(location), path.parent / "artifacts"
+    old, new = artifact_folder(location), path.parent / ARTIFACTS
     if old is None or old.name != new.name or old.exists() or not new.is_dir():
         return
     moved = "; ".join(
@@ -100,15 +103,19 @@ def create_database(path: Path, make_tables: Callable[[Path], None]) -> None:
     make_tables: fills a new file. It works on a temporary name, so that a kill leaves no database without tables.
     Raises: StoreError where the folder cannot be written, or another process does not come to an end.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    file = linked(path)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
-            if not is_missing(path):
+        make_folder(file.parent)
+        with _locked(file.parent):
+            if not is_missing(file):
                 return
             try:
+                temporary.unlink(missing_ok=True)
+                # SQLite itself would not let the group write, whatever the umask says.
+                temporary.touch()
                 make_tables(temporary)
-                temporary.replace(path)
+                temporary.replace(file)
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:

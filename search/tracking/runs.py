@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from licap.fields import Scalar
+from licap.files import write_file_atomically
+from search.tracking.database import artifact_folder
 from search.tracking.names import mlflow_name, param_text, tag_text
 
 Artifacts = Mapping[str, str | bytes]
@@ -184,12 +186,20 @@ class StudyRuns:
     def _log_artifacts(self, run_id: str, artifacts: Artifacts) -> None:
         if not artifacts:
             return
-        with tempfile.TemporaryDirectory(prefix="licap-artifacts-") as folder:
-            for name, content in artifacts.items():
-                file = Path(folder) / _inside(name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
-            self._client.log_artifacts(run_id, folder)
+        # MLflow would change the rights of what it overwrites, which another user's files refuse.
+        folder = artifact_folder(self._client.get_run(run_id).info.artifact_uri)
+        if folder is not None:
+            _write_artifacts(folder, artifacts)
+            return
+        with tempfile.TemporaryDirectory(prefix="licap-artifacts-") as draft:
+            _write_artifacts(Path(draft), artifacts)
+            self._client.log_artifacts(run_id, draft)
+
+
+def _write_artifacts(folder: Path, artifacts: Artifacts) -> None:
+    for name, content in artifacts.items():
+        data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+        write_file_atomically(folder / _inside(name), data)
 
 
 def _tags(tags: Mapping[str, object]) -> dict[str, str]:

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
 from licap.errors import StoreError
+from licap.files import make_folder
 from search.tracking.database import (
+    ARTIFACTS,
     artifact_folder,
     check_database,
     create_database,
@@ -64,7 +66,7 @@ def open_client(uri: str) -> Any:
     path = sqlite_path(uri)
     with in_words(uri), _unchanged_logging():
         if path is not None and is_missing(path):
-            create_database(path, _make_tables)
+            create_database(path, lambda file: _make_tables(file, path.parent / ARTIFACTS))
         # The registry URI is of no use here, but without one MLflow asks its global state.
         client = mlflow_client(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
@@ -77,7 +79,7 @@ def open_experiment(client: Any, uri: str, name: str) -> str:
     Raises: StoreError where it was deleted, or its artifacts cannot be written.
     """
     path = sqlite_path(uri)
-    location = None if path is None else (path.parent / "artifacts").as_uri()
+    location = None if path is None else (path.parent / ARTIFACTS).as_uri()
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -169,10 +171,10 @@ def _mlflow_version() -> str:
     return str(VERSION)
 
 
-def _make_tables(path: Path) -> None:
+def _make_tables(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore(sqlite_uri(path), (path.parent / "artifacts").as_uri())
+    store = SqlAlchemyStore(sqlite_uri(path), artifacts.as_uri())
     # The file is about to be renamed: no connection may keep the old name.
     store.engine.dispose()
 
@@ -182,7 +184,7 @@ def _check_artifacts(location: str) -> None:
     if folder is None:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise StoreError(
             f"{folder}: artifacts cannot be kept there ({error.strerror or error}). "
