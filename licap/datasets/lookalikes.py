@@ -21,7 +21,12 @@ _LETTERS = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϳ",
     "ABESIJKMHOPCTYXaesijopcyxdqwhABEZHIKMNOPTYXoj",
 )
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u02b9\u2032\u0060\u00b4", "'"))
+# Of apostrophes, dashes (the minus sign among them) and variation selectors, which choose between pictures of one sign.
+_SIGNS = {
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u02b9\u2032\u0060\u00b4"), "'"),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-"),
+    **dict.fromkeys(range(0xFE00, 0xFE10), ""),
+}
 
 
 def appearance(name: str) -> str:
@@ -32,24 +37,19 @@ def appearance(name: str) -> str:
     """
     if _is_plain(name):
         return name
-    # Dashes and apostrophes first: NFKC makes a blank and an accent of some.
-    text = unicodedata.normalize("NFKC", name.translate(_APOSTROPHES)).translate(_LETTERS)
-    return " ".join("".join(map(_visible, text)).split())
+    # Signs first: NFKC makes a blank and an accent of some.
+    text = unicodedata.normalize("NFKC", name.translate(_SIGNS)).translate(_LETTERS)
+    return " ".join(_without_invisible(text).split())
 
 
 def _is_plain(name: str) -> bool:
     return name.isascii() and name.isprintable() and "  " not in name and name.strip() == name and "`" not in name
 
 
-def _visible(character: str) -> str:
-    """The character as it is seen; nothing where it is not."""
-    category = unicodedata.category(character)
-    if category.startswith("Z") or character.isspace():
-        return " "
-    # Variation selectors choose between pictures of one character.
-    if category in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f":
-        return ""
-    return "-" if category == "Pd" or character == "\u2212" else character
+def _without_invisible(text: str) -> str:
+    """Spaces stay, of whatever kind."""
+    hidden = "".join(each for each in invisible_in(text) if not each.isspace())
+    return text.translate(dict.fromkeys(map(ord, hidden))) if hidden else text
 
 
 def look_alikes(names: Sequence[str]) -> list[list[int]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from licap.datasets.feature_arrays import checked_features
 from licap.datasets.lookalikes import told_apart, twins
 from licap.errors import DataError
+from licap.invisible import escaped
 
 _LISTED = 5
 _OBJECTS = "Object arrays cannot be loaded"
@@ -85,5 +86,7 @@ def _rows(path: Path, given: NDArray[Any], names: Sequence[str]) -> NDArray[np.i
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    shown = ", ".join(map(escaped, names[:_LISTED])) + (
+        f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    )
     return f"{shown} {'is' if len(names) == 1 else 'are'}"

@@ -119,6 +119,6 @@ def test_own_features_under_names_in_another_form_are_refused_with_both(tsv: Any
     names[5] += "\u200b"
     path = tsv.folder / "own.npz"
     np.savez(path, names=np.array(names), features=np.ones((60, 2), np.float32))
-    with pytest.raises(DataError, match=r"1 look like names there: 'n005', 'n005\\u200b'\. Write them in one way"):
+    with pytest.raises(DataError, match=r"look like 1 of them: 'n005', 'n005\\u200b'\. Write them in one way"):
         inspect_dataset(tsv.config(struct_file=str(path)))
     assert config.path == str(tsv.folder)
