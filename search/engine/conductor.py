@@ -140,7 +140,9 @@ class Conductor:
         values = self._proposer.propose(number)
         if values is None:
             self._exhausted = True
-            self._watch.said(f"all {number} points of the grid have been proposed: no trial is left to start")
+            self._watch.said(
+                f"every point of the space has been proposed, with {number} trials: no trial is left to start"
+            )
             return None
         self._next += 1
         starting = number < len(self._space.starting_points)

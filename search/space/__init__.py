@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.space.changes import check_same
 from search.space.estimate import describe
-from search.space.grid import grid_points
+from search.space.grid import grid_points, num_points
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 from search.space.space import SearchSpace
@@ -18,4 +18,5 @@ __all__ = [
     "check_same",
     "describe",
     "grid_points",
+    "num_points",
 ]

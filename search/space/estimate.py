@@ -161,7 +161,8 @@ def _header(space: SearchSpace) -> Iterator[str]:
 def _trials_text(space: SearchSpace) -> str:
     size = space.grid_size
     if size is None:
-        return f"{space.trials} trials"
+        once = ", every point of the space once" if space.num_trials < space.trials else ""
+        return f"{space.num_trials} trials{once}"
     if space.trials < size:
         return f"{space.trials:,} of the {size:,} points of the grid"
     return f"{size:,} trials, every point of the grid once"

@@ -51,6 +51,11 @@ def grid_size(parameters: Sequence[Parameter], starting_points: Sequence[Values]
     return _count(tuple(parameters), {}) + len(between)
 
 
+def num_points(parameters: Sequence[Parameter]) -> float:
+    """How many points a space has, counted as by `grid_size`; infinity where a float has no step."""
+    return math.inf if any(math.isinf(each.count()) for each in parameters) else grid_size(parameters, ())
+
+
 def _is_on_grid(parameter: Parameter, point: Values) -> bool:
     # A float near a step is a value of the parameter, and yet not equal to the grid's.
     counts = parameter.kind == "float" and parameter.name in point

@@ -17,10 +17,10 @@ _PROBLEM = ("data.dataset", "data.path", "data.synthetic", "fold", "split_seed",
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials there are to be, and how many there could be. grid: None for other samplers."""
+    """How many trials there are to be, and how many there could be. points: infinity where a float has no step."""
 
     trials: int
-    grid: int | None
+    points: float
     starting_points: int
 
 
@@ -30,6 +30,7 @@ def notes_on(
     """Sentences for people, one each."""
     yield from _on_comparison(parameters)
     yield from _on_sampler(settings, parameters, counts)
+    yield from _on_points(settings, counts)
     yield from _on_grid(settings, counts)
     yield from _on_pruner(settings, base)
 
@@ -74,13 +75,25 @@ def _on_what_is_learned(settings: SpaceSettings, parameters: Sequence[Parameter]
         yield f"{name} learns from complete trials only, and {settings.pruner.name} stops many. tpe learns from both."
 
 
-def _on_grid(settings: SpaceSettings, counts: Counts) -> Iterator[str]:
-    if counts.grid is None:
+def _on_points(settings: SpaceSettings, counts: Counts) -> Iterator[str]:
+    """A space of fewer points than trials; no sampler tries one twice."""
+    if counts.points >= counts.trials:
         return
-    if counts.grid > counts.trials:
-        yield f"The grid has {counts.grid:,} points, of which {counts.trials:,} are tried. Leave out trials to try all."
-    elif counts.grid < counts.trials:
-        yield f"The grid has {counts.grid:,} points: the search ends when they are used up."
+    points = f"{counts.points:,.0f} {'point' if counts.points == 1 else 'points'}"
+    if settings.sampler.name == "grid":
+        yield f"The grid has {points}: the search ends when they are used up."
+    else:
+        yield f"The space has {points}: the search ends when all of them have been tried, for none is tried twice."
+
+
+def _on_grid(settings: SpaceSettings, counts: Counts) -> Iterator[str]:
+    if settings.sampler.name != "grid":
+        return
+    if counts.points > counts.trials:
+        yield (
+            f"The grid has {counts.points:,.0f} points, of which {counts.trials:,} are tried. "
+            "Leave out trials to try all."
+        )
     if settings.pruner.name != "none":
         yield (
             f"{settings.pruner.name} stops points of the grid early, and a comparison of the grid lacks them. "

@@ -19,7 +19,7 @@ from search.space.corners import check_combinations
 from search.space.declare import INVALID, declare, parsed
 from search.space.findings import OVERRIDE, Findings
 from search.space.folds import read_folds
-from search.space.grid import grid_size
+from search.space.grid import grid_size, num_points
 from search.space.lint import lint
 from search.space.model_parameters import check_model_parameters
 from search.space.notes import Counts, notes_on
@@ -81,7 +81,12 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
         notes=(
             *findings.remarks,
             *parameters.dropped,
-            *notes_on(settings, parameters.settled, base, Counts(trials, size, len(starting_points))),
+            *notes_on(
+                settings,
+                parameters.settled,
+                base,
+                Counts(trials, size or num_points(parameters.settled), len(starting_points)),
+            ),
         ),
     )
 

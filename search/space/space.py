@@ -15,7 +15,7 @@ from licap.yaml_file import parse_yaml, read_yaml, write_yaml
 from search.space import rungs
 from search.space.conditions import active
 from search.space.corners import build_config, edges
-from search.space.grid import grid_size
+from search.space.grid import grid_size, num_points
 from search.space.parameter import Parameter
 from search.space.settings import CacheConfig, PrunerConfig, Resources, SamplerConfig
 
@@ -93,9 +93,8 @@ class SearchSpace:
 
     @property
     def num_trials(self) -> int:
-        """How many trials there will be if nothing cuts the search off: `trials`, or fewer where a grid is used up."""
-        size = self.grid_size
-        return self.trials if size is None else min(self.trials, size)
+        """How many trials there will be if nothing cuts the search off: `trials`, or all points of a smaller space."""
+        return int(min(self.trials, self.grid_size or num_points(self.parameters)))
 
     def rungs(self) -> tuple[int, ...]:
         """Budgets at which the pruner compares trials on their first fold, ascending; empty without a pruner.

@@ -44,6 +44,13 @@ class Memory(InMemoryStorage):  # type: ignore[misc]  # optuna is not followed b
         """From here on the trial is shown as running."""
         self._running[number] = trial_id
 
+    def withdraw(self, trial_id: int) -> None:
+        """Forgets what was drawn for a trial that has not begun, so that it can be drawn anew under its number."""
+        with self._lock:
+            trial = copy.copy(self._get_trial(trial_id))
+            trial.params, trial.distributions = {}, {}
+            self._set_trial(trial_id, trial)
+
     def end(self, trial: FrozenTrial, *, speaks: bool) -> None:
         """Takes a trial that ended. speaks: whether a failed one says something of its values."""
         self._running.pop(trial.number)

@@ -60,7 +60,7 @@ class Proposer:
         self._source = _source(parameters, self._starting_points, sampler, seed, direction)
 
     def propose(self, number: int) -> dict[str, Scalar] | None:
-        """The values of trial `number`, only those that count, or None where a grid is exhausted.
+        """The values of trial `number`, only those that count, or None where every point of the space has been tried.
 
         Trial i gets starting point i: a resumed study does not try them again.
         """
