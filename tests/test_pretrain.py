@@ -11,8 +11,10 @@ from trial_cases import NUM_NODES, tiny_config, tiny_dataset
 
 from licap.config import PretrainConfig
 from licap.errors import DivergedError
+from licap.losses import finer_bin_loss, top_bin_loss
 from licap.models import build_encoder
 from licap.pretrain import Contrast, Pretraining
+from licap.sampling import sample_fold
 
 CONFIG = tiny_config().pretrain
 
@@ -32,6 +34,20 @@ def make_stage(config: PretrainConfig = CONFIG) -> Pretraining:
         eta2=config.eta2,
     )
     return Pretraining(encoder, torch.tensor(data.features["struct"]).double(), contrast, config)
+
+
+def test_a_contrast_holds_a_sample_and_weighs_both_losses() -> None:
+    # The bin in the middle is empty, so that a node's column is not the number of its bin.
+    labels = np.concatenate([np.linspace(0, 1, 40), [4.0, 4.5, 6.9, 7.0]]).astype(np.float32)
+    config = replace(CONFIG, imp_ratio=0.07, temperature=0.3, eta1=0.5, eta2=2.0)
+    sample = sample_fold(labels, [np.arange(44)], config)
+    assert sample.column_of_top.tolist() != sample.bin_of_top.tolist()
+    h = torch.randn(44, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    top, drawn, column = (torch.from_numpy(each) for each in (sample.top, sample.drawn, sample.column_of_top))
+    l1 = top_bin_loss(h, top, drawn, temperature=0.3).item()
+    l2 = finer_bin_loss(h, top, column, torch.from_numpy(sample.closeness_of_top), temperature=0.3).item()
+    found = Contrast.from_sample(sample, config, device=h.device, dtype=h.dtype).losses(h)
+    assert [each.item() for each in (found.l1, found.l2, found.total)] == pytest.approx([l1, l2, 0.5 * l1 + 2 * l2])
 
 
 def test_the_loss_falls_and_is_the_weighted_sum() -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 from test_trial import through_a_file
 from trial_cases import tiny_config, two_channel_dataset
 
@@ -16,6 +17,7 @@ from licap.datasets.dataset import Dataset
 from licap.errors import ConfigError, DivergedError
 from licap.metrics import METRICS
 from licap.model_configs import MODEL_NAMES, ModelConfigs
+from licap.pretrain import Contrast
 from licap.sampling import closeness
 from licap.splits import make_split
 from licap.trial import Trial, contrastive_sample
@@ -93,6 +95,16 @@ def test_a_channels_embeddings_do_not_depend_on_the_other(dataset: Dataset) -> N
     assert np.array_equal(both, np.concatenate([struct, semantic], axis=1))
 
 
+def test_numbers_of_an_epoch_are_means_over_the_channels_that_each_train_on_their_own(dataset: Dataset) -> None:
+    struct, semantic, both = (
+        [report.metrics for report in islice(Trial(tiny_config({"data.features": kind}), dataset=dataset), 3)]
+        for kind in ("struct", "semantic", "both")
+    )
+    for name in ("pretrain.loss", "pretrain.l1", "pretrain.l2", "pretrain.grad_norm"):
+        means = [(first[name] + second[name]) / 2 for first, second in zip(struct, semantic, strict=True)]
+        assert [each[name] for each in both] == pytest.approx(means, rel=1e-9)
+
+
 def test_models_of_one_channel_see_two_side_by_side(dataset: Dataset) -> None:
     values = {"downstream.input": "features", "downstream.model": "linear_regression"}
     predictions = []
@@ -117,14 +129,33 @@ def test_without_training_of_the_encoder_stage_2_starts_where_it_always_does(dat
         assert [report.budget for report in Trial(tiny_config(values), dataset=dataset)] == list(range(7, 15))
 
 
-def test_joint_training_moves_the_encoder_by_both_losses(dataset: Dataset) -> None:
-    def losses(**values: object) -> list[float]:
-        config = tiny_config({"pretrain.training": "joint", "downstream.input": "embeddings"} | values)
-        return [report.metrics["downstream.loss"] for report in Trial(config, dataset=dataset)]
+def joint_losses(dataset: Dataset, **values: object) -> list[float]:
+    """Losses of joint training on two channels, epoch by epoch."""
+    joint = {"pretrain.training": "joint", "downstream.input": "embeddings", "data.features": "both"}
+    config = tiny_config(joint | {key.replace("__", "."): value for key, value in values.items()})
+    return [report.metrics["downstream.loss"] for report in Trial(config, dataset=dataset)]
 
-    alone, heavy = losses(**{"pretrain.eta1": 1e-9, "pretrain.eta2": 1e-9}), losses(**{"pretrain.eta1": 5.0})
-    assert heavy[0] > alone[0] + 1
-    assert heavy[-1] < heavy[0]
+
+def test_joint_training_lowers_the_models_loss_and_both_losses_of_each_channel(dataset: Dataset) -> None:
+    alone = joint_losses(dataset, pretrain__eta1=1e-30, pretrain__eta2=1e-30)
+    whole = joint_losses(dataset, pretrain__eta1=5.0, pretrain__eta2=3.0)
+    config = tiny_config({"pretrain.eta1": 5.0, "pretrain.eta2": 3.0})
+    sample = contrastive_sample(config, dataset)
+    contrast = Contrast.from_sample(sample, config.pretrain, device=torch.device("cpu"), dtype=torch.float32)
+    start = torch.from_numpy(embeddings_of(dataset, downstream__input="untrained", data__features="both"))
+    contrasted = sum(contrast.losses(channel).total.item() for channel in start.chunk(2, dim=1))
+    assert whole[0] == pytest.approx(alone[0] + contrasted, rel=1e-4)
+    assert whole[-1] < whole[0]
+
+
+def test_joint_training_moves_the_encoders(dataset: Dataset) -> None:
+    trial = Trial(tiny_config({"pretrain.training": "joint", "downstream.max_epochs": 2}), dataset=dataset)
+    next(trial)
+    before = trial.state_dict()["downstream"]["learner"]["parameters"]
+    next(trial)
+    after = trial.state_dict()["downstream"]["learner"]["parameters"]
+    encoders = [name for name in before if name.startswith("encoders.")]
+    assert encoders and not any(torch.equal(before[name], after[name]) for name in encoders)
 
 
 def test_scores_start_at_the_mean_of_the_training_labels_and_on_their_scale(dataset: Dataset) -> None:
