@@ -9,9 +9,9 @@ import torch
 from trial_cases import NUM_NODES, tiny_config, tiny_dataset
 
 from licap.config import DownstreamConfig
-from licap.downstream import Downstream
+from licap.downstream import Downstream, Fitting
 from licap.errors import DivergedError
-from licap.models import Setting, build_model
+from licap.models import FittedModel, Setting, build_model
 
 CONFIG = tiny_config({"downstream.lr": 0.05, "downstream.max_epochs": 30}).downstream
 TRAIN, VAL = torch.arange(0, 100), torch.arange(100, 130)
@@ -107,3 +107,45 @@ def test_a_divergence_keeps_the_best() -> None:
         stage.step()
     assert stage.best is best
     assert (stage.epoch, stage.stopping.best_epoch) == (1, 0)
+
+
+class Given(FittedModel):
+    """Predicts what it is given, whatever it is fitted on, and remembers that."""
+
+    def __init__(self, scores: torch.Tensor) -> None:
+        self.scores = scores
+
+    @classmethod
+    def build(cls, config: DownstreamConfig, setting: Setting) -> Given:
+        """Not built from a config."""
+        raise NotImplementedError
+
+    def fit_predict(self, inputs: torch.Tensor, labels: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
+        """See `FittedModel.fit_predict`."""
+        self.fitted_on = inputs, labels, train
+        return self.scores
+
+
+def test_a_fitted_model_is_measured_in_one_epoch() -> None:
+    model, labels, inputs = Given(torch.tensor([1.0, 5.0, 2.0, 0.0])), torch.tensor([2.0, 1.0, 5.0, torch.nan]), TRAIN
+    stage = Fitting(model, inputs, labels, train=torch.tensor([0, 2]), val=torch.tensor([1]))
+    assert not stage.finished and stage.best is None
+    epoch = stage.step()
+    assert (epoch.loss, epoch.val_loss) == (5.0, 16.0)
+    assert stage.finished and stage.best.val_metrics["rmse"] == 4.0
+    assert torch.equal(stage.best.scores, model.scores)
+    given, _, train = model.fitted_on
+    assert given is inputs and train.tolist() == [0, 2]
+
+
+def test_a_fitted_models_prediction_that_is_not_finite_diverges_wherever_it_is() -> None:
+    stage = Fitting(
+        Given(torch.tensor([1.0, 5.0, torch.inf])),
+        TRAIN,
+        torch.tensor([2.0, 1.0, torch.nan]),
+        train=TRAIN[:1],
+        val=TRAIN[1:2],
+    )
+    with pytest.raises(DivergedError, match="downstream epoch 0: prediction"):
+        stage.step()
+    assert stage.best is None and not stage.finished

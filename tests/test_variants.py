@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_trial import through_a_file
-from trial_cases import tiny_config, two_channel_dataset
+from trial_cases import tiny_config, tiny_dataset, two_channel_dataset
 
 from licap.config import config_from
 from licap.datasets.dataset import Dataset
@@ -122,6 +122,12 @@ def test_untrained_embeddings_are_those_of_the_initial_weights(dataset: Dataset)
     # The first epoch's embeddings belong to the parameters before its step.
     np.testing.assert_allclose(untrained, first, rtol=1e-6)
     assert not np.allclose(untrained, trained, rtol=1e-3)
+
+
+def test_untrained_embeddings_that_are_not_finite_are_named() -> None:
+    trial = Trial(tiny_config({"downstream.input": "features+untrained"}), dataset=tiny_dataset(scale=1e38))
+    with pytest.raises(DivergedError, match=r"pretrain epoch 0: an untrained embedding \(struct\)"):
+        next(trial)
 
 
 def test_without_training_of_the_encoder_stage_2_starts_where_it_always_does(dataset: Dataset) -> None:
