@@ -190,7 +190,21 @@ class DownstreamConfig(ModelConfigs):
         ["plain", "standardised", "bias"],
         acts=_STAGE_2,
     )
+    initial_scores: str = choice(
+        "matched",
+        "size of the scores before training; matched: divided by a fixed factor until they are no larger than the "
+        "labels; drawn: as the initial weights make them (published)",
+        ["matched", "drawn"],
+        acts=_STAGE_2,
+    )
     lr: float = real(0.005, "learning rate of Adam", above=0.0, at_most=_FASTEST, acts=_STAGE_2)
+    step_limit: float | None = real(
+        1.0,
+        "largest move of the scores in an epoch, in units of their error; the learning rate is lowered to keep it, and "
+        "rises again by 30 % an epoch; null: none (published)",
+        above=0.0,
+        acts=_STAGE_2,
+    )
     weight_decay: float = real(5e-4, "L2 penalty of Adam", at_least=0.0, at_most=_STRONGEST, acts=_STAGE_2)
     clip_norm: float | None = real(None, "largest gradient norm; null: no clipping", above=0.0, acts=_STAGE_2)
     max_epochs: int = whole(400, "length of the stage", at_least=1, at_most=LONGEST, acts=_STAGE_2)

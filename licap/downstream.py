@@ -20,6 +20,8 @@ from licap.config import DownstreamConfig
 from licap.early_stopping import EarlyStopping
 from licap.metrics import evaluate as default_evaluate
 from licap.models.base import FittedModel, ImportanceModule
+from licap.stalled import LossHistory
+from licap.step_limit import StepLimit
 from licap.training import Learner, check_finite, epoch_pass, float64_array
 
 STAGE = "downstream"
@@ -56,6 +58,11 @@ class DownstreamStage(ABC):
     @abstractmethod
     def step(self) -> DownstreamEpoch:
         """One epoch. Raises: DivergedError; `best` keeps what it had."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the training so far; mostly nothing."""
+        return ()
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -132,10 +139,14 @@ class Downstream(DownstreamStage):
         self.stopping = EarlyStopping(patience=config.patience, min_epoch=config.min_epoch, save_path="")
         self.scores: Tensor | None = None
         self.best: Best | None = None
+        self._losses = LossHistory()
         self._model, self._channels, self._labels, self._config = model, channels, labels, config
         self._train, self._val, self._evaluate = train, val, evaluate
         self._val_labels = float64_array(labels[val])
         cuda_graph_on = labels.device if cuda_graphs else None
+        if config.initial_scores == "matched":
+            model.match_scale(channels, labels, train)
+        self._limit = None if config.step_limit is None else StepLimit(config.step_limit)
         self._learner = Learner(
             model,
             partial(_training_loss, model, channels, labels, train),
@@ -151,14 +162,20 @@ class Downstream(DownstreamStage):
         """Whether the stage has ended, by its length or early."""
         return self.stopping.early_stop or self.epoch >= self._config.max_epochs
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A training loss that does not come below its start."""
+        return self._losses.notes
+
     def step(self) -> DownstreamEpoch:
         """One epoch. `scores` are then the model's; `best` is set, also while epochs are not watched yet.
 
         Raises: DivergedError; `best` and early stopping keep what they had.
         """
-        loss = self._train_once()
-        self._model.eval()
-        scores = self._scores_pass()["scores"]
+        if self._limit is not None and self.scores is None:
+            self.scores = self._score()
+        loss, scores = self._train_once()
+        self._losses.add(loss)
         val_loss = nn.functional.mse_loss(scores[self._val], self._labels[self._val]).item()
         check_finite(STAGE, self.epoch, {"validation loss": val_loss, "prediction": scores})
         self.scores = scores
@@ -171,12 +188,20 @@ class Downstream(DownstreamStage):
         self.epoch += 1
         return DownstreamEpoch(loss, val_loss)
 
-    def _train_once(self) -> float:
+    def _train_once(self) -> tuple[float, Tensor]:
+        """Returns: the loss before the update, and the scores after it."""
         self._model.train()
         values, grad_norm = self._learner.gradients()
         check_finite(STAGE, self.epoch, {**values, "gradient norm": grad_norm})
-        self._learner.update()
-        return values["loss"].item()
+        loss = values["loss"].item()
+        if self._limit is None or self.scores is None:
+            self._learner.update()
+            return loss, self._score()
+        return loss, self._limit.update(self._learner, self.scores, self._labels, self._train, self._score)
+
+    def _score(self) -> Tensor:
+        self._model.eval()
+        return self._scores_pass()["scores"]
 
     def _watched(self, scores: Tensor, val_loss: float) -> float:
         if self._config.monitor == "loss":
@@ -196,6 +221,8 @@ class Downstream(DownstreamStage):
             "stopping": self.stopping.state_dict(),
             "learner": self._learner.state_dict(),
             "scores": self.scores,
+            "rate": None if self._limit is None else self._limit.rate,
+            "losses": self._losses.state_dict(),
             "best": _packed(self.best),
         }
 
@@ -206,6 +233,9 @@ class Downstream(DownstreamStage):
         self.stopping.load_state_dict(state["stopping"])
         self.epoch = state["epoch"]
         self.scores = None if state["scores"] is None else state["scores"].to(device)
+        if self._limit is not None:
+            self._limit.rate = state["rate"]
+        self._losses.load_state_dict(state["losses"])
         self.best = _unpacked(state["best"], device)
 
 

@@ -109,7 +109,7 @@ def _run_fold(trial: Trial, dataset: Dataset, *, folder: Path, watch: Callable[[
     if embeddings is not None:
         write_atomically(folder / EMBEDDINGS, lambda file: np.save(file, embeddings, allow_pickle=False))
     notes = [f"{words} nodes: {note}" for split, words in SPLITS.items() for note in trial.notes_on(split)]
-    return FoldResult(fold, metrics, (*dataset.notes, *notes))
+    return FoldResult(fold, metrics, (*dataset.notes, *notes, *trial.training_notes))
 
 
 def _train(trial: Trial, checkpoint: Path, watch: Callable[[Report], None]) -> None:

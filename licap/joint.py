@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from licap.config import DownstreamConfig
@@ -34,6 +35,11 @@ class JointModel(ImportanceModule):
         for each in embeddings:
             loss = loss + self._contrast.losses(each).total
         return loss
+
+    @torch.no_grad()
+    def match_scale(self, channels: Sequence[Tensor], labels: Tensor, train: Tensor) -> None:
+        """See `ImportanceModule.match_scale`."""
+        self.model.match_scale(assemble(channels, self._encode(channels), self._config), labels, train)
 
     def _encode(self, channels: Sequence[Tensor]) -> list[Tensor]:
         return [encoder(features) for encoder, features in zip(self.encoders, channels, strict=True)]

@@ -6,7 +6,7 @@ The passes of an epoch are functions without arguments, so that a GPU may record
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ class Learner:
         # such ties.
         self._pass = epoch_pass(partial(_forward_and_backward, forward, self._parameters), cuda_graph_on)
         self._adam = torch.optim.Adam(module.parameters(), lr=lr, weight_decay=weight_decay)
+        self._lr = lr
         self._clip_norm = math.inf if clip_norm is None else clip_norm
 
     def gradients(self) -> tuple[dict[str, Tensor], float]:
@@ -51,9 +52,21 @@ class Learner:
         values = self._pass()
         return values, float(nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
 
-    def update(self) -> None:
-        """Moves the parameters by the gradients."""
+    def update(self, rate: float = 1.0) -> None:
+        """Moves the parameters by the gradients. rate: share of the learning rate."""
+        for group in self._adam.param_groups:
+            group["lr"] = self._lr * rate
         self._adam.step()
+
+    def values(self) -> list[Tensor]:
+        """A copy of what `update` moves, for `pull_back`."""
+        return [each.detach().clone() for each in self._parameters]
+
+    def pull_back(self, start: Sequence[Tensor], share: float) -> None:
+        """Takes back all but a share of the way that the parameters have gone since `start`."""
+        with torch.no_grad():
+            for each, before in zip(self._parameters, start, strict=True):
+                each.copy_(torch.lerp(before, each, share))
 
     def parameters(self) -> dict[str, Tensor]:
         """A copy of the module's parameters by name."""

@@ -40,6 +40,7 @@ from licap.label_scale import with_labels
 from licap.metrics import evaluate
 from licap.metrics import notes as metric_notes
 from licap.models import FittedModel, Setting, build_model
+from licap.models.base import ImportanceModule
 from licap.ops import resolve_backend
 from licap.pretrain import STAGE as PRETRAIN
 from licap.pretrain import Contrast
@@ -52,7 +53,7 @@ from licap.stored import EmbeddingStore, Replay, Stored, features_digest, stage_
 from licap.training import check_finite, float64_array
 
 SplitName = Literal["train", "val", "test"]
-_STATE_FORMAT = 3
+_STATE_FORMAT = 4
 # Where data lie and how they got there: what they are is in the fingerprint and the features.
 _NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file")
 
@@ -145,7 +146,12 @@ class Trial:
         """What a reader of the numbers must know: of the data, and of the validation metrics so far."""
         if self._downstream is None or self._downstream.best is None:
             return self._dataset.notes
-        return self._dataset.notes + self.notes_on("val")
+        return self._dataset.notes + self.notes_on("val") + self.training_notes
+
+    @property
+    def training_notes(self) -> tuple[str, ...]:
+        """What must be known of how stage 2 has gone so far."""
+        return () if self._downstream is None else self._downstream.notes
 
     def notes_on(self, split: SplitName) -> tuple[str, ...]:
         """What must be known of `evaluate` on a split. Raises: LicapError before there are best parameters."""
@@ -284,7 +290,7 @@ class Trial:
             self._downstream = Fitting(model, inputs, labels, train=train, val=val, evaluate=self._evaluate)
             return
         # Adam's moments and early stopping see the wrappers' parameters too.
-        whole = with_labels(own.labels, model.to(self._device, self._dtype), labels, train)
+        whole: ImportanceModule = with_labels(own.labels, model.to(self._device, self._dtype), labels, train)
         if self.config.pretrain.training == "joint":
             encoders = [new_encoder(self.config, channel, self._graph)[0] for channel in self._channels]
             whole, channels = JointModel(whole, encoders, _existing(self._contrast), own), self._features

@@ -82,6 +82,14 @@ class ImportanceModule(nn.Module, ABC):
         """
         return nn.functional.mse_loss(self(*channels)[train], labels[train])
 
+    @torch.no_grad()
+    def match_scale(self, channels: Sequence[Tensor], labels: Tensor, train: Tensor) -> None:
+        """Adapts fixed factors to what the initial weights make of the inputs; nothing, unless a module has such.
+
+        Called once, before the first epoch. channels: each [N, width]. labels: [N]. train: node ids.
+        Source: data-dependent initialisation, as LSUV (Mishkin & Matas, ICLR 2016), by factors in place of weights.
+        """
+
 
 class DownstreamModel(ImportanceModule):
     """A model that stage 2 trains by gradient, epoch by epoch."""
@@ -164,6 +172,12 @@ def attention_heads(h: Tensor, weight: Tensor, attn_src: Tensor, attn_dst: Tenso
     z = nn.functional.linear(h, weight.flatten(0, 1))
     el, er = dots_of_heads(z, attn_src, attn_dst)
     return z.view(-1, *weight.shape[:2]), el, er
+
+
+def root_mean_square(values: Tensor) -> Tensor:
+    """√ of the mean square, a scalar. Scaled by the largest value, as the square of a large float32 is infinite."""
+    largest = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny)
+    return (values / largest).square().mean().sqrt() * largest
 
 
 def new_seed() -> int:

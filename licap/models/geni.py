@@ -6,6 +6,8 @@ run as one product.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from licap.models.base import (
     dots_of_heads,
     register,
     relation_parameter,
+    root_mean_square,
     xavier_normal,
 )
 from licap.models.dropout import Dropout
@@ -65,7 +68,12 @@ class GENI(DownstreamModel):
 
     With centrality scaling the result is leaky_relu(mean over heads of (c γ + β) h), c the log in-degree; without it,
     the mean of h. With `residual` a layer's input is added before its ELU.
+
+    score_scale: fixed factor on the networks' scores. The ELU of a score far below 0 has no gradient, so that a network
+    whose scores spread over more than its bend does not learn; `match_scale` divides by what exceeds 1.
     """
+
+    score_scale: Tensor
 
     def __init__(
         self,
@@ -85,6 +93,7 @@ class GENI(DownstreamModel):
         super().__init__()
         self.dropout = Dropout(dropout)
         self.scoring = ScoringNetworks(in_dim, heads)
+        self.register_buffer("score_scale", torch.ones(()))
         self.relation_embedding = relation_parameter(graph.num_relations, relation_dim)
         self._layers = [ScoreAggregation(heads, relation_dim) for _ in range(layers)]
         for number, layer in enumerate(self._layers):
@@ -114,10 +123,16 @@ class GENI(DownstreamModel):
             backend=setting.backend,
         )
 
+    @torch.no_grad()
+    def match_scale(self, channels: Sequence[Tensor], labels: Tensor, train: Tensor) -> None:
+        """See `ImportanceModule.match_scale`."""
+        (inputs,) = channels
+        self.score_scale.copy_(1 / root_mean_square(self.scoring(inputs)).clamp(min=1.0))
+
     def forward(self, *channels: Tensor) -> Tensor:
         """channels: one, [N, in_dim]. Returns: scores [N]."""
         (inputs,) = channels
-        scores: Tensor = self.scoring(self.dropout(inputs))
+        scores: Tensor = self.scoring(self.dropout(inputs)) * self.score_scale
         for number, layer in enumerate(self._layers):
             if number:
                 scores = scores.mean(1, keepdim=True).expand_as(scores)

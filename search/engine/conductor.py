@@ -192,7 +192,8 @@ class Conductor:
         if not running.heard and result.ran_s is not None:
             # A worker may have had to start first, which is no part of the trial.
             running.heard, running.started = True, self._clock() - running.ran_before - result.ran_s
-        running.notes = result.notes or running.notes
+        if result.failure is None or result.notes:
+            running.notes = result.notes
         running.pretraining = result.pretraining or running.pretraining
         for warning in result.warnings:
             self._warn(warning)

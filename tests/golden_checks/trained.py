@@ -46,6 +46,8 @@ def stage_config(case: Case, monitor: str) -> DownstreamConfig:
     """The stage's options; a clipping norm of 0 means none."""
     return dataclasses.replace(
         DownstreamConfig(),
+        initial_scores="drawn",
+        step_limit=None,
         lr=case.number("in.lr"),
         weight_decay=case.number("in.weight_decay"),
         clip_norm=case.number("in.clip_norm") or None,
