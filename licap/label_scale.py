@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from licap.models.base import ImportanceModule, root_mean_square
+from licap.models.base import ImportanceModule, root_mean_square, scores_by_batch_statistics
 
 
 class ScaledModel(ImportanceModule):
@@ -51,9 +51,7 @@ class ScaledModel(ImportanceModule):
         See `ImportanceModule.match_scale`.
         """
         self.model.match_scale(channels, labels, train)
-        was_training = self.training
-        scores = self.eval().model(*channels)[train]
-        self.train(was_training)
+        scores = scores_by_batch_statistics(self.model, channels)[train]
         seen = root_mean_square((labels[train] - self.shift) / self.unit)
         factor = seen / root_mean_square(scores)
         # Labels that are all equal give no scale to match.

@@ -23,6 +23,8 @@ _RISE = 1.3
 # Shares are linear in the way gone, and scores are not: what is tried next aims a little below the limit.
 _AIM = 0.9
 _MOST_TRIES = 10
+# The least that a halved update must take from the move, as a factor.
+_SHRUNK = 0.9
 
 
 class StepLimit:
@@ -47,12 +49,15 @@ class StepLimit:
         start = learner.values()
         learner.update(self.rate)
         allowed = self._limit * root_mean_square((before - labels)[train]).item()
+        last = math.inf
         for _ in range(_MOST_TRIES):
             after = scores()
             moved = root_mean_square((after - before)[train]).item()
-            # Without an error, there is nothing to measure a move by.
-            if not math.isfinite(moved) or moved <= allowed or not allowed:
+            # Without an error, there is nothing to measure a move by. A move that does not shrink with the update is
+            # not the update's: running statistics of normalisation layers change too.
+            if not math.isfinite(moved) or moved <= allowed or not allowed or moved > _SHRUNK * last:
                 return after
+            last = moved
             share = min(0.5, _AIM * allowed / moved)
             learner.pull_back(start, share)
             self.rate *= share

@@ -180,6 +180,26 @@ def root_mean_square(values: Tensor) -> Tensor:
     return (values / largest).square().mean().sqrt() * largest
 
 
+@torch.no_grad()
+def scores_by_batch_statistics(model: ImportanceModule, channels: Sequence[Tensor]) -> Tensor:
+    """[N] scores without dropout, by normalisation layers that take these inputs' statistics over as their own.
+
+    Their running statistics start at mean 0 and variance 1, with which scores mean nothing for the first epochs.
+    """
+    norms = [each for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    momenta = [each.momentum for each in norms]
+    was_training = model.training
+    model.eval()
+    for each in norms:
+        each.train()
+        each.momentum = 1.0
+    scores = model(*channels)
+    for each, momentum in zip(norms, momenta, strict=True):
+        each.momentum = momentum
+    model.train(was_training)
+    return scores
+
+
 def new_seed() -> int:
     """A seed for a library with generators of its own, drawn from torch's global generator: 0 to 2**31 - 2."""
     return int(torch.randint(2**31 - 1, ()))
