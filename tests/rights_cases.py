@@ -18,10 +18,10 @@ def ordinary_user() -> list[str]:
     return ["setpriv", "--bounding-set", powers, "--inh-caps", powers]
 
 
-def colleague(number: int, group: int) -> list[str]:
-    """Words before a command: another user, of a group. It may read everything, for Python may lie anywhere."""
+def colleague(number: int, *groups: int) -> list[str]:
+    """Words before a command: another user, of these groups. It may read everything, for Python may lie anywhere."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root, with setpriv (util-linux), can be two users")
     power = "-all,+dac_read_search"
-    user = ["--reuid", str(number), "--regid", str(group), "--clear-groups"]
+    user = ["--reuid", str(number), "--regid", str(groups[0]), "--groups", ",".join(map(str, groups))]
     return ["setpriv", *user, "--inh-caps", power, "--ambient-caps", power]

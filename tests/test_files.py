@@ -15,7 +15,7 @@ from disk_calls import assert_synced_before_renames, disk_calls
 from rights_cases import colleague
 
 from licap.errors import StoreError
-from licap.files import check_writable, remove_file, write_atomically, write_file_atomically
+from licap.files import check_writable, make_folder, remove_file, write_atomically, write_file_atomically
 
 
 def test_text_is_written_as_utf8_with_its_line_ends(tmp_path: Path) -> None:
@@ -128,18 +128,23 @@ def test_a_file_that_is_replaced_keeps_its_rights(tmp_path: Path, bits: int) -> 
     assert (mode(path), path.read_text(encoding="utf-8")) == (bits, "new")
 
 
-def test_owner_and_group_stay_as_far_as_the_user_may_give_them(tmp_path: Path) -> None:
-    user = colleague(1_001, 2_000)
+@pytest.mark.parametrize(
+    ("owner", "group", "kept"),
+    [(1_001, 2_000, 2_000), (1_002, 2_000, 2_000), (1_002, 3_000, 3_000), (1_002, 4_000, 2_000)],
+    ids=["own", "a colleague's", "of another group of the user", "of a group of others"],
+)
+def test_owner_and_group_stay_as_far_as_the_user_may_give_them(
+    tmp_path: Path, owner: int, group: int, kept: int
+) -> None:
+    user = colleague(1_001, 2_000, 3_000)
     tmp_path.chmod(0o777)
-    for name, owner, group in (("own", 1_001, 2_000), ("colleague's", 1_002, 2_000), ("stranger's", 1_003, 3_000)):
-        path = tmp_path / name
+    path = tmp_path / "a.txt"
+    for words, expected in ((user, (1_001, kept)), ([], (owner, group))):
         path.write_text("old", encoding="utf-8")
         os.chown(path, owner, group)
-        written(tmp_path, f'write_file_atomically(Path("{name}"), "new")', *user)
-        assert (path.stat().st_uid, path.stat().st_gid) == (1_001, 2_000)
-        written(tmp_path, f'write_file_atomically(Path("{name}"), "newer")')
-        assert (path.stat().st_uid, path.stat().st_gid) == (1_001, 2_000), "root gives it back"
-        assert path.read_text(encoding="utf-8") == "newer"
+        written(tmp_path, 'write_file_atomically(Path("a.txt"), "new")', *words)
+        assert (path.stat().st_uid, path.stat().st_gid) == expected
+        assert path.read_text(encoding="utf-8") == "new"
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -176,6 +181,16 @@ def test_a_link_to_a_folder_that_is_not_there_yet_makes_that_folder(tmp_path: Pa
     write_file_atomically(tmp_path / "link" / "deeper" / "a.txt", "text")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "elsewhere" / "folder" / "deeper" / "a.txt").read_text(encoding="utf-8") == "text"
+    (tmp_path / "other").symlink_to(tmp_path / "further" / "folder")
+    make_folder(tmp_path / "other")
+    assert (tmp_path / "other").is_symlink() and (tmp_path / "further" / "folder").is_dir()
+
+
+def test_a_folder_that_a_link_names_is_looked_at_where_it_would_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file/folder")
+    with pytest.raises(StoreError, match=r"link: cannot be written \(Not a directory\)\. Elsewhere\."):
+        check_writable(tmp_path / "link", "Elsewhere.")
 
 
 def test_a_link_leads_to_another_file_system(tmp_path: Path) -> None:
@@ -200,22 +215,23 @@ def test_links_in_a_circle_are_told_and_stay(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.is_symlink()} == {"a", "b"}
 
 
-def test_a_link_to_a_pipe_or_device_is_written_and_stays_what_it_is(tmp_path: Path) -> None:
-    (tmp_path / "stdout").symlink_to("/dev/stdout")
-    (tmp_path / "null").symlink_to("/dev/null")
+def test_a_link_to_a_pipe_is_written_and_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
     program = """
 import sys
 from pathlib import Path
 from licap.files import remove_file, write_file_atomically
-for name in sys.argv[1:]:
-    write_file_atomically(Path(name), name)
-    remove_file(Path(name))
+write_file_atomically(Path(sys.argv[1]), "text")
+remove_file(Path(sys.argv[1]))
 """
-    names = ["stdout", "null", "/dev/stdout"]
-    done = subprocess.run([sys.executable, "-c", program, *names], cwd=tmp_path, capture_output=True, check=True)
-    assert done.stdout == b"stdout/dev/stdout" and not done.stderr
-    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode) and Path("/dev/stdout").is_symlink()
-    with subprocess.Popen([sys.executable, "-c", program, "pipe"], cwd=tmp_path) as process:
-        assert (tmp_path / "pipe").read_bytes() == b"pipe"
-    assert process.returncode == 0 and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    command = [sys.executable, "-c", program]
+    if Path("/proc/self/fd").exists():
+        assert subprocess.run([*command, "stdout"], cwd=tmp_path, capture_output=True, check=True).stdout == b"text"
+    # Opened for both, so that neither side waits for the other.
+    with os.fdopen(os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+        subprocess.run([*command, "link"], cwd=tmp_path, check=True)
+        assert pipe.read(9) == b"text"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert (tmp_path / "link").is_symlink()
