@@ -106,17 +106,23 @@ def test_a_server_that_comes_back_is_waited_for(
     for name, seconds in {"NAMED_S": 0.3, "PATIENCE_S": 60.0, "_PROBE_S": 0.2, "_PAUSE_S": 0.05}.items():
         monkeypatch.setattr(connection, name, seconds)
     said = ""
+
+    def read_until(words: str) -> None:
+        nonlocal said
+        for _ in range(1200):
+            said += capsys.readouterr().err
+            if words in said:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"nobody said {words!r}, but {said!r}")
+
     stopped = threading.Event()
     with Connection(stopped.set) as watched, watched.watch(address_of(listening), own=True):
-        while "does not answer" not in said:
-            time.sleep(0.05)
-            said += capsys.readouterr().err
+        read_until("does not answer")
         # Who was not answered hung up meanwhile.
         thread = threading.Thread(target=answer, args=(listening, 100), daemon=True)
         thread.start()
-        while "answers again" not in said:
-            time.sleep(0.05)
-            said += capsys.readouterr().err
+        read_until("answers again")
     own = f"the search's own Ray at {address_of(listening)}"
     assert [line.removeprefix(own).split(" (")[0].strip() for line in said.splitlines()] == [
         "does not answer",
@@ -149,9 +155,9 @@ def test_an_interruption_is_heard_while_a_cluster_is_joined(workplace: Workplace
     words = ["search/run.py", "--space", "small.yaml", "--ray-address", address_of(listening)]
     search = workplace.start(*words)
     assert search.stderr is not None
-    while not search.stderr.readline().startswith("joining "):
-        assert search.poll() is None
-    for _ in range(30):
+    # The lines end where the process does.
+    assert any(line.startswith("joining ") for line in iter(search.stderr.readline, ""))
+    for _ in range(60):
         # The first may come while Ray is still being imported.
         time.sleep(1)
         search.send_signal(signal.SIGINT)
@@ -204,9 +210,9 @@ def processes(folder: Path, program: str) -> list[int]:
 @pytest.mark.long
 def test_a_cluster_that_cannot_be_joined_is_named_and_given_up(workplace: Workplace) -> None:
     with cluster(Path(f"/tmp/ray-{os.getpid()}-join")) as (address, _):
-        begun = time.monotonic()
+        # Which ends it where it does not come to its end by itself.
         done = workplace.run("search/run.py", "--space", "small.yaml", "--ray-address", address)
-    assert done.returncode == 2 and time.monotonic() - begun < 120
+    assert done.returncode == 2, done.stderr
     assert f"--ray-address {address}: Ray answers there, but has not let this search in" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"error: --ray-address {address}: that cluster cannot be joined")
     assert not (workplace.folder / "mlruns").exists()
@@ -228,10 +234,13 @@ def test_a_cluster_that_is_lost_on_the_way_is_named_and_the_study_goes_on_elsewh
     with cluster(folder) as (address, servers):
         inside = Workplace(workplace.folder, {**workplace.environment, **ON_LOOPBACK})
         search = inside.start("search/run.py", "--space", "long.yaml", "--ray-address", address)
-        begun = time.monotonic()
-        while not (record.exists() and record.read_bytes().count(b'"event":"reported"') > 100):
-            assert search.poll() is None and time.monotonic() - begun < 120
+        for _ in range(3000):
+            if record.exists() and record.read_bytes().count(b'"event":"reported"') > 100:
+                break
+            assert search.poll() is None, search.communicate()[1]
             time.sleep(0.1)
+        else:
+            pytest.fail("the search gets nowhere")
         for pid in servers:
             os.kill(pid, sent)
         _, errors = search.communicate(timeout=120)

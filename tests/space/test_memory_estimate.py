@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,26 @@ def test_an_estimate_grows_with_what_a_trial_computes(more: list[str], less: lis
     assert trial_bytes(config(*more), FB15K) > trial_bytes(config(*less), FB15K)
 
 
+SIZES = ("heads", "hidden", "layers", "list_num", "num_trees")
+
+
 @pytest.mark.parametrize("model", MODEL_NAMES)
-def test_every_model_has_an_estimate(model: str) -> None:
-    inputs = (
-        "downstream.input=features"
-        if not getattr(TrialConfig().downstream, model).sees_inputs
-        else "data.features=both"
+def test_every_models_estimate_counts_its_own_arrays(model: str) -> None:
+    own = getattr(TrialConfig().downstream, model)
+    words = [f"downstream.model={model}", "downstream.input=features", "data.features=both"]
+    plain = trial_bytes(config(*words), FB15K)
+    options = (
+        [each.name for each in fields(own) if each.name in SIZES] if own.trained or model == "random_forest" else []
     )
-    assert trial_bytes(config(f"downstream.model={model}", inputs), FB15K) > 0.3e9
+    for option in options:
+        more = trial_bytes(config(*words, f"downstream.{model}.{option}={2 * getattr(own, option)}"), FB15K)
+        assert more > plain, f"{option} is left out"
+    assert options or not own.trained
+    # Beside the graph itself, whose share is all that a model without inputs takes.
+    bare = config("downstream.model=in_degree", "downstream.input=features", "data.features=both")
+    larger = replace(FB15K, nodes=2 * FB15K.nodes)
+    grown, share = (trial_bytes(each, larger) - trial_bytes(each, FB15K) for each in (config(*words), bare))
+    assert grown > share if own.sees_inputs else grown == share
 
 
 def test_a_space_has_a_smallest_and_a_largest_trial(read: Any) -> None:
