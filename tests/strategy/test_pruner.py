@@ -103,6 +103,12 @@ def test_what_is_not_finite_never_survives_and_helps_nobody_down(
     assert replay(asha(reduction, direction), rows)[-1] is CONTINUE
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_counts_among_those_at_the_rung(bad: float) -> None:
+    # Two of four survive, and one is better: without the first two it would be one of two.
+    assert replay(asha(reduction=2), at(3, bad, bad, 0.5, 0.4)) == [STOP, STOP, CONTINUE, CONTINUE]
+
+
 @given(log=logs())
 def test_without_a_pruner_every_trial_goes_on(log: list[TrialReport]) -> None:
     assert set(replay(NoPruner(), log)) <= {CONTINUE}

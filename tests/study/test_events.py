@@ -109,6 +109,10 @@ def test_a_value_that_is_not_finite_is_no_parameter() -> None:
         (b'{"event":"reported","trial":1,"stage":"","epoch":0,"budget":1,"metrics":{"a":"nan"}}', "wrong type"),
         (b'{"event":"reported","trial":1,"stage":"","epoch":0,"budget":1,"metrics":{"a":true}}', "wrong type"),
         (b'{"event":"opened","pid":1,"host":"h","dataset":null}', "wrong type"),
+        (
+            b'{"event":"ended","trial":1,"state":"failed","failure":3,"message":"","budget":1,"seconds":1}',
+            "wrong type",
+        ),
         (b"\xff\xfe", "not valid JSON"),
     ],
 )

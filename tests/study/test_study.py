@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -292,6 +293,10 @@ def test_a_folder_without_a_record_is_no_study(tmp_path: Path, study: Study) -> 
     with pytest.raises(StoreError, match=r"no study other \(there are: first\)"):
         Study.open(tmp_path, "other")
     assert Study.free_name(tmp_path, "other") == "other-2"
+    for use in (Study.check_new, lambda root, name: Study.create(root, name, "")):
+        with pytest.raises(StoreError, match="other: this study exists already"):
+            use(tmp_path, "other")
+    assert list((tmp_path / "studies" / "other").iterdir()) == []
 
 
 def test_nothing_is_left_where_a_name_was_taken_at_the_last_moment(tmp_path: Path) -> None:
@@ -302,6 +307,14 @@ def test_nothing_is_left_where_a_name_was_taken_at_the_last_moment(tmp_path: Pat
         assert study.owner() is not None
         study.close()
         assert study.owner() is None
+
+
+def test_a_study_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(UnicodeEncodeError):
+        Study.create(tmp_path, "s", "no text: \udc00")
+    assert list((tmp_path / "studies").iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
 
 
 def test_only_time_in_which_searches_ran_has_elapsed(tmp_path: Path) -> None:
@@ -326,9 +339,15 @@ def test_only_time_in_which_searches_ran_has_elapsed(tmp_path: Path) -> None:
 
 def test_a_study_goes_on_with_the_data_it_began_with_and_no_others(tmp_path: Path) -> None:
     Study.create(tmp_path, "s", "", "a" * 64).close()
+    record = tmp_path / "studies" / "s" / "record.jsonl"
+    with record.open("ab") as file:
+        file.write(b"torn")
+    before = record.read_bytes()
     with pytest.raises(StoreError, match=rf"began on other data \(fingerprint {'a' * 16}, now {'b' * 16}\)"):
         Study.resume(tmp_path, "s", "b" * 64)
+    assert record.read_bytes() == before, "a refusal changes nothing"
     with Study.resume(tmp_path, "s", "a" * 64) as resumed:
+        assert resumed.events[-1] == Opened(pid=os.getpid(), host=socket.gethostname(), dataset="a" * 64)
         assert [event.dataset for event in resumed.events if isinstance(event, Opened)] == ["a" * 64] * 2
         assert resumed.left_by is None
 
