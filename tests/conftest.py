@@ -17,6 +17,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     # Asked for by pytest-xdist alone, without which tests run as well, one after another.
     from xdist.scheduler import LoadFileScheduling
 
+    # In the order of folders, for searches come early there: they take longest, and each waits more than it works.
+    config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
 
 

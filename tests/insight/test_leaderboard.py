@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from licap.errors import StoreError
 from licap.metrics import METRICS, notes
 from search.insight import best_config, leaderboard, pick
+from search.insight.leaderboard import Row
 from search.space import SearchSpace
-from search.study import TrialRecord
+from search.study import Reported, TrialRecord
 
 Make = Callable[..., TrialRecord]
 
@@ -89,3 +90,59 @@ def test_the_best_config_is_complete_and_has_the_threads_of_its_slot(space: Sear
     assert config.pretrain.imp_ratio == 0.1 and config.pretrain.lr == 1 / 3000
     assert config.runtime.threads == 2
     assert config == space.config_for(trial(0, 0.5).values)
+
+
+def test_a_row_tells_all_of_its_trial_and_its_finite_validation_metrics_only(space: SearchSpace) -> None:
+    reports = tuple(
+        Reported(trial=3, stage="downstream", epoch=budget, budget=budget, metrics=metrics)
+        for budget, metrics in (
+            (7, {"val.spearman": 0.9}),
+            (9, {"val.spearman": 0.5, "val.rmse": math.inf, "val.mae": math.nan, "loss": 0.1, "probe.x": 0.2}),
+        )
+    )
+    record = TrialRecord(
+        number=3,
+        values={"pretrain.lr": 0.1},
+        starting_point=False,
+        state="failed",
+        failure="oom",
+        message="why",
+        reports=reports,
+        notes=("a note",),
+        seconds=12.5,
+    )
+    board = leaderboard([record], space)
+    assert board[0] == Row(
+        rank=None,
+        trial=3,
+        state="failed",
+        value=0.5,
+        metrics={"val.spearman": 0.5},
+        budget=9,
+        seconds=12.5,
+        values={"pretrain.lr": 0.1},
+        failure="oom",
+        message="why",
+        notes=("a note",),
+    )
+    assert board.metric == space.metric and board.parameters == tuple(each.name for each in space.parameters)
+    assert len(board) == 1 and board[:1] == (board[0],) and board.ranked == ()
+
+
+def test_a_board_without_trials_counts_none(space: SearchSpace) -> None:
+    assert leaderboard([], space).counts() == "0 trials" and len(leaderboard([], space)) == 0
+
+
+def test_a_complete_trial_without_a_rank_stands_behind_all_ranks_and_before_the_others(
+    space: SearchSpace, trial: Make
+) -> None:
+    flags = notes(np.arange(30.0), np.ones(30))
+    board = leaderboard(
+        [trial(0, 0.9, "pruned"), trial(1, math.nan), trial(2, -0.5), trial(3, 0.99, "complete", None, *flags)], space
+    )
+    assert [(row.rank, row.trial) for row in board] == [(1, 2), (None, 1), (None, 3), (None, 0)]
+
+
+def test_each_rank_is_picked_by_its_number(space: SearchSpace, trial: Make) -> None:
+    board = leaderboard([trial(number, number / 10) for number in range(4)], space)
+    assert [pick(board, rank).trial for rank in (1, 2, 3, 4)] == [3, 2, 1, 0]

@@ -102,6 +102,17 @@ def test_equal_steps_are_equal_differences_whatever_the_rounding() -> None:
     assert differences(first, second) == (0.05, 0.05, 0.05, 0.05, -0.05)
 
 
+def test_pairs_are_whole() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        differences([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0 + 4e-11), (123.0, 123.0 + 3e-9), (1e-7, 1e-7 + 3e-18)])
+def test_a_difference_beyond_rounding_is_kept(a: float, b: float) -> None:
+    (apart,) = differences([a], [b])
+    assert apart == pytest.approx(a - b, rel=0.1)
+
+
 @given(st.lists(st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e9, 1e9)), max_size=6))
 def test_differences_are_those_of_floats_but_for_their_last_digits(pairs: list[tuple[float, float]]) -> None:
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
@@ -140,6 +151,8 @@ def test_a_mean_lies_among_its_values(values: list[float]) -> None:
         (0.25, 0.5, False, 50.0),
         (0.1, -0.2, True, 150.0),
         (0.5, 0.0, True, None),
+        (-0.3, -0.2, True, -50.0),
+        (0.3, -0.2, False, -250.0),
     ],
 )
 def test_improvement_is_positive_where_better(

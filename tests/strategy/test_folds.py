@@ -9,7 +9,7 @@ from scipy import stats
 
 from search.space import PrunerConfig
 from search.strategy import Decision, TrialReport, build_pruner
-from search.strategy.folds import SIGNIFICANCE, surely_smaller
+from search.strategy.folds import surely_smaller
 
 STOP, CONTINUE = Decision.STOP, Decision.CONTINUE
 LENGTH = 10
@@ -53,6 +53,7 @@ def test_first_trials_run_all_folds_and_later_ones_earn_them_by_rank() -> None:
     assert study.folds_of(4, (0.72, 0.75, 0.7)) == 3
 
 
+@pytest.mark.filterwarnings("error")  # A test of one fold would have no deviation.
 def test_a_trial_that_is_evenly_worse_is_stopped_by_the_paired_test() -> None:
     # So few trials that none is stopped by rank.
     study = Study(reduction=9)
@@ -81,6 +82,39 @@ def test_a_trial_that_is_still_at_a_fold_is_no_rival_there() -> None:
     assert decide(2, 2, 1, 0.63, 0.1) is STOP
 
 
+def test_a_trial_is_looked_at_once_for_each_fold() -> None:
+    pruner = build_pruner(PrunerConfig(reduction=9), [5], "max", fold_rungs=[LENGTH + 1, 2 * LENGTH + 1])
+
+    def run(trial: int, values: tuple[float, float]) -> list[Decision]:
+        """Two folds, and the first epochs of the third."""
+        return [
+            pruner.decide(
+                TrialReport(
+                    trial=trial,
+                    budget=fold * LENGTH + epoch,
+                    value=values[0],
+                    fold=fold,
+                    own=values[min(fold, 1)] if fold else None,
+                )
+            )
+            for fold, epochs in ((0, [LENGTH]), (1, [1, LENGTH]), (2, [1]))
+            for epoch in epochs
+        ]
+
+    assert run(0, (0.5, 0.6)) == [CONTINUE] * 4
+    assert run(1, (0.7, 0.8)) == [CONTINUE] * 4, "evenly better"
+    later = TrialReport(trial=0, budget=2 * LENGTH + 2, value=0.5, fold=2, own=0.4)
+    assert pruner.decide(later) is CONTINUE
+    assert run(2, (0.5, 0.6))[-1] is STOP, "who comes to the third fold now is set beside it"
+
+
+def test_beyond_the_first_fold_the_other_pruner_is_not_asked() -> None:
+    pruner = build_pruner(PrunerConfig(name="median", startup=1), [5], "max", fold_rungs=[LENGTH + 1])
+    for trial, value in enumerate((0.9, 0.8, 0.3)):
+        report = TrialReport(trial=trial, budget=LENGTH + 2, value=value, fold=1, own=value)
+        assert pruner.decide(report) is CONTINUE
+
+
 def test_errors_are_compared_the_other_way_round() -> None:
     study = Study(reduction=9, direction="min")
     assert study.folds_of(0, EVENLY_WORSE) == 3
@@ -105,7 +139,7 @@ def test_the_test_is_the_paired_t_test(pairs: list[tuple[int, int]]) -> None:
     if len({a - b for a, b in pairs}) == 1:
         assert surely_smaller(left, right) == (left[0] < right[0])
     else:
-        assert surely_smaller(left, right) == (stats.ttest_rel(left, right, alternative="less").pvalue < SIGNIFICANCE)
+        assert surely_smaller(left, right) == (stats.ttest_rel(left, right, alternative="less").pvalue < 0.05)
 
 
 def test_two_folds_are_enough_only_for_differences_that_hardly_vary() -> None:
