@@ -109,6 +109,10 @@ def test_equal_seeds_propose_equally_and_others_do_not(name: str) -> None:
 )
 def test_a_proposer_rebuilt_from_the_history_proposes_what_the_uncut_one_does(name: str, cut: int) -> None:
     space, start = (FINITE, FINITE_START) if name == "grid" else (SPACE, START)
+    if name == "gp":
+        # A process over all parameters takes its time; here are a number, steps, choices and a condition.
+        space = (*SPACE[:2], *SPACE[4:7])
+        start = {key: value for key, value in START.items() if key in {parameter.name for parameter in space}}
     uncut, rebuilt = (proposer(name, starts=[start], space=space) for _ in range(2))
     history: list[dict[str, Scalar]] = []
     for number in range(cut + (4 if name == "gp" else 8)):
