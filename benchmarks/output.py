@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from licap.console import say
 from licap.files import check_writable, write_file_atomically
 from licap.paths import path_option
-from search.insight.drawing import BLUE, GREY, INK, VERMILLION, new_figure, plain, tidy, to_png
+from search.insight.drawing import BLUE, GREY, INK, VERMILLION, drawing, new_figure, plain, tidy, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,11 +126,13 @@ class Findings:
         say(text)
 
     def write(self) -> None:
-        """Writes what `--json` and `--plot` ask for. Raises: StoreError."""
+        """Writes what `--json` and `--plot` ask for. Raises: StoreError, PictureError."""
         if self.options.json:
             write_file_atomically(self.options.json, json.dumps(self.as_values(), indent=2) + "\n")
         if self.options.plot:
-            write_file_atomically(self.options.plot, self._png())
+            with drawing("the benchmark's picture"):
+                picture = self._png()
+            write_file_atomically(self.options.plot, picture)
 
     def as_values(self) -> dict[str, object]:
         """Everything as plain values."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from licap.console import exit_status, say
@@ -103,18 +103,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_status() as status:
         options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
-        files = (tau_files if options.what == "tau" else regret_files)(study, space, options)
-        if options.out is None:
-            say(str(next(iter(files.values()))).rstrip("\n"))
-        else:
-            for name, content in files.items():
-                write_file_atomically(options.out / name, content)
-            say(f"{options.out}: {', '.join(files)} of study {study.name}")
+        (tau if options.what == "tau" else regret)(study, space, options)
     return status.code
 
 
-def regret_files(study: Study, space: SearchSpace, options: argparse.Namespace) -> Mapping[str, str | bytes]:
-    """The table, and where files are written the picture."""
+def put(study: Study, options: argparse.Namespace, name: str, text: str) -> None:
+    """Prints a table, or writes it where that was asked for. Raises: StoreError."""
+    if options.out is None:
+        say(text.rstrip("\n"))
+        return
+    path = options.out / f"{name}.{ending(options)}"
+    write_file_atomically(path, text)
+    say(f"{path}: of study {study.name}")
+
+
+def regret(study: Study, space: SearchSpace, options: argparse.Namespace) -> None:
+    """The table, and where files are written the picture. Raises: StoreError, PictureError."""
     plan = Plan(
         pruners=pruners(options.scheduler, graces(space, options), settings(space, options)),
         samplers=options.sampler,
@@ -124,15 +128,18 @@ def regret_files(study: Study, space: SearchSpace, options: argparse.Namespace) 
         signal=options.signal,
     )
     replay = replay_study(study.trials(), space, plan, study=study.name)
-    table = {f"replay.{ending(options)}": replay_words(replay, options.format)}
-    return table if options.out is None else {**table, "regret.png": regret_png(replay)}
+    put(study, options, "replay", replay_words(replay, options.format))
+    if options.out is not None:
+        path = options.out / "regret.png"
+        write_file_atomically(path, regret_png(replay))
+        say(f"{path}: the same as a picture")
 
 
-def tau_files(study: Study, space: SearchSpace, options: argparse.Namespace) -> Mapping[str, str | bytes]:
-    """The table of foresight."""
+def tau(study: Study, space: SearchSpace, options: argparse.Namespace) -> None:
+    """The table of foresight. Raises: StoreError."""
     looks = options.budget or candidate_budgets(space, graces(space, options), settings(space, options))
     table = foresight(study.trials(), space, looks, study=study.name, seed=options.seed)
-    return {f"tau.{ending(options)}": foresight_words(table, options.format)}
+    put(study, options, "tau", foresight_words(table, options.format))
 
 
 def graces(space: SearchSpace, options: argparse.Namespace) -> tuple[int | None, ...]:

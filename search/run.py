@@ -16,6 +16,7 @@ from search.space import SearchSpace, describe
 from search.study import DEFAULT_ROOT, Study
 
 if TYPE_CHECKING:
+    from search.engine.outcome import SearchOutcome
     from search.study import TrialRecord
 
 
@@ -126,12 +127,19 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
     """Runs the study and prints its outcome.
 
     Returns 0 where the search was carried out, whatever it found; 1 where every trial crashed, or the first ones failed
-    so that the search was ended; `stop_code` where a signal interrupted it.
-    Raises: StoreError after all that, where the tracking store failed on the way.
+    so that the search was ended; 2 where table or pictures are missing; `stop_code` where a signal interrupted it.
+    Raises: StoreError after all that, where the tracking store failed on the way, or the outcome cannot be printed.
     """
     from search.engine.driver import run_search
-    from search.engine.failing import FAILING
-    from search.insight import outcome_json, outcome_text
+
+    unshown: list[StoreError] = []
+
+    def show(outcome: SearchOutcome) -> None:
+        try:
+            say(outcome_words(outcome, space, options))
+        except StoreError as error:
+            # What is left to be done does not need stdout.
+            unshown.append(error)
 
     outcome = run_search(
         space,
@@ -140,18 +148,8 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         tracking=options.tracking_uri,
         ray_address=options.ray_address,
         progress=tell,
+        show=show,
         resume=options.resume,
-    )
-    show = outcome_json if options.json else outcome_text
-    say(
-        show(
-            outcome.trials,
-            space,
-            study=outcome.study,
-            root=options.root,
-            tracking_uri=outcome.tracking_uri,
-            stop_reason=outcome.stop_reason,
-        )
     )
     if outcome.stop_reason == "interrupted":
         return stop_code(outcome.stop_signal or signal.SIGINT)
@@ -160,15 +158,42 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
             f"runs are missing in the tracking store. {' '.join(outcome.store_errors)} "
             f"The study {outcome.study} itself is whole: its record does not need that store."
         )
-    if outcome.stop_reason == FAILING:
-        last = [trial for trial in outcome.trials if trial.state == "failed"][-1]
-        tell(
-            f"error: the search was ended, for its first {space.stop_after_failures} trials all failed "
-            f"({last.failure}), as trial {last.number}: {last.message} Mend that and go on with --resume, or in spite "
-            "of it with --resume --set stop_after_failures=0."
+    code = ended_by_failures(outcome, space) or exit_code(outcome.trials)
+    if unshown:
+        raise StoreError(
+            f"{unshown[0]} The study {outcome.study} is whole: `python search/summarize.py {outcome.study}` prints it."
         )
-        return 1
-    return exit_code(outcome.trials)
+    return code or (2 if outcome.summary_errors else 0)
+
+
+def outcome_words(outcome: SearchOutcome, space: SearchSpace, options: argparse.Namespace) -> str:
+    """What was found, as text or as JSON."""
+    from search.insight import outcome_json, outcome_text
+
+    words = outcome_json if options.json else outcome_text
+    return words(
+        outcome.trials,
+        space,
+        study=outcome.study,
+        root=options.root,
+        tracking_uri=outcome.tracking_uri,
+        stop_reason=outcome.stop_reason,
+    )
+
+
+def ended_by_failures(outcome: SearchOutcome, space: SearchSpace) -> int:
+    """1 where the first trials failed, so that the search was ended, which is said; else 0."""
+    from search.engine.failing import FAILING
+
+    if outcome.stop_reason != FAILING:
+        return 0
+    last = [trial for trial in outcome.trials if trial.state == "failed"][-1]
+    tell(
+        f"error: the search was ended, for its first {space.stop_after_failures} trials all failed "
+        f"({last.failure}), as trial {last.number}: {last.message} Mend that and go on with --resume, or in spite "
+        "of it with --resume --set stop_after_failures=0."
+    )
+    return 1
 
 
 def exit_code(trials: Sequence[TrialRecord]) -> int:

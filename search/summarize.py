@@ -1,15 +1,17 @@
-"""`python search/summarize.py [STUDY]`: writes a study's table and pictures anew from its record, and prints the table.
+"""`python search/summarize.py [STUDY]`: prints a study's table from its record, and writes table and pictures anew.
 
-Works for a study that is running, and for one that was killed before it could write them.
+Works for a study that is running, and for one that was killed before it could write them. In a folder that cannot be
+written, such as a colleague's, nothing is.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from licap.console import exit_status, say
+from licap.console import exit_status, say, tell
 from search.chosen import add_study, chosen_study
 from search.insight import leaderboard, render_text, summary_files, terminal_width, write_summary
 from search.space import SearchSpace
@@ -28,16 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_status() as status:
         options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
-        write_summary(study.folder, summary_files(study.trials(), space, study=study.name))
         say(summary_text(study, space))
+        if os.access(study.folder, os.W_OK):
+            write_summary(study.folder, summary_files(study.trials(), space, study=study.name))
+            say(f"pictures and table: {study.folder} (plots/*.png, leaderboard.csv)")
+        else:
+            tell(f"{study.folder}: cannot be written; table and pictures there stay as they are")
     return status.code
 
 
 def summary_text(study: Study, space: SearchSpace) -> str:
-    """The leaderboard, where the pictures are, and whether there is more to come."""
+    """The leaderboard, and whether there is more to come."""
     board = leaderboard(study.trials(), space)
     lines = [render_text(board, terminal_width()), "", f"study {study.name}: {board.counts()}"]
-    lines.append(f"pictures and table: {study.folder} (plots/*.png, leaderboard.csv)")
     owner = study.owner()
     if owner is not None:
         lines.append(f"the study is still being run by {owner}: a later summary may show more")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from search.space import SearchSpace
@@ -36,10 +38,13 @@ def write_study(root: Path, name: str, values: list[float | None], *overrides: s
     return study
 
 
-def run_door(cwd: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs `python search/NAME WORDS…` in a folder."""
-    command = [sys.executable, str(REPOSITORY / "search" / name), *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+def run_door(
+    cwd: Path, name: str, *words: str, env: Mapping[str, str] | None = None, shell: str = 'exec "$@"'
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python search/NAME WORDS…` in a folder. shell: a script of bash that runs the words "$@"."""
+    command = ["bash", "-c", shell, "bash", sys.executable, str(REPOSITORY / "search" / name), *words]
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def modules_after(statement: str) -> set[str]:

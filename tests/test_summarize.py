@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,58 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (study.folder / "plots").write_text("in the way", encoding="utf-8")
     done = run_door(tmp_path, "summarize.py")
     assert done.returncode == 2 and "plots" in done.stderr and "Traceback" not in done.stderr
+
+
+# Sizes of files in blocks of 1024 bytes: a table is smaller, a picture larger.
+FULL_DISK = 'ulimit -f 8; exec "$@"'
+READ_ONLY = 'mount --bind mlruns mlruns && mount -o remount,ro,bind mlruns mlruns && exec "$@"'
+
+
+def test_pictures_do_not_depend_on_settings_of_the_user(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "mlruns", "first", [0.25, 0.75])
+    settings = "text.usetex: True\nfont.family: Nowhere Sans\nfigure.dpi: large\nsavefig.facecolor: red\n"
+    (tmp_path / "matplotlibrc").write_text(settings, encoding="utf-8")
+    done = run_door(tmp_path, "summarize.py", env={"MPLBACKEND": "nowhere"})
+    assert (done.returncode, done.stderr) == (0, "")
+    files = summary_files(study.trials(), SearchSpace.load(study.space_path), study="first")
+    for name in PICTURES:
+        assert (study.folder / "plots" / name).read_bytes() == files[f"plots/{name}"]
+
+
+def test_a_disk_that_is_full_takes_pictures_alone(tmp_path: Path) -> None:
+    write_study(tmp_path / "mlruns", "first", [0.25, 0.75])
+    done = run_door(tmp_path, "summarize.py", shell=FULL_DISK)
+    assert done.returncode == 2
+    assert "study first: 2 trials: 2 complete" in done.stdout
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ") and ".png: cannot be written (File too large)" in line
+
+
+def test_a_library_that_cannot_draw_takes_pictures_alone(tmp_path: Path) -> None:
+    write_study(tmp_path / "mlruns", "first", [0.25, 0.75])
+    (tmp_path / "matplotlib.py").write_text("raise ValueError('broken\\nin two')", encoding="utf-8")
+    done = run_door(tmp_path, "summarize.py", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2 and "study first: 2 trials: 2 complete" in done.stdout
+    assert done.stderr == "error: the pictures of study first cannot be drawn (ValueError: broken)\n"
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
+    reason="mounts cannot be made here",
+)
+@pytest.mark.parametrize(
+    ("name", "words"), [("summarize.py", ()), ("export.py", ("--out", "best.yaml")), ("replay.py", ("--what", "tau"))]
+)
+def test_a_study_that_cannot_be_written_is_read(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+    write_study(tmp_path / "mlruns", "first", [0.25, 0.75, 0.5], "pruner=none")
+    done = run_door(tmp_path, name, *words, shell=f"exec unshare -m bash -c '{READ_ONLY}' bash \"$@\"")
+    assert done.returncode == 0 and "first" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+    if name == "summarize.py":
+        assert done.stderr.splitlines() == [
+            "mlruns/studies/first: cannot be written; table and pictures there stay as they are"
+        ]
+    assert not (tmp_path / "mlruns" / "studies" / "first" / "plots").exists()
 
 
 def test_a_summary_needs_no_library_that_trains_or_searches() -> None:

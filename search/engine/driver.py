@@ -51,15 +51,18 @@ def run_search(
     tracking: str | None,
     ray_address: str | None,
     progress: Callable[[str], None],
+    show: Callable[[SearchOutcome], object],
     resume: bool = False,
 ) -> SearchOutcome:
     """Runs a study, or what is left of it. Nothing is written before space, slots, store, data and Ray are checked.
+
+    show: is called once, when all trials are recorded and before pictures are drawn and stores are closed.
 
     study_name: None: the space's, with a number where that is taken. resume: goes on with the study of that name.
     Raises: LicapError with a sentence for people.
     """
     if resume:
-        done = settled(space, root, study_name or space.name, tracking, progress)
+        done = settled(space, root, study_name or space.name, tracking, progress, show)
         if done is not None:
             return done
     machine = _checked_machine(space, ray_address)
@@ -92,8 +95,6 @@ def run_search(
             past = recall(study, space, proposer, pruner) if resume else Past()
             origin = origin_tags(dataset)
             side = stack.enter_context(tracked(study, space, uri, origin, watch.said, resume=resume))
-            stack.enter_context(watch)
-            watch.resumed(study.trials())
             conductor = Conductor(
                 space,
                 study,
@@ -106,13 +107,15 @@ def run_search(
                 interruption=interruption,
                 past=past,
             )
-            try:
-                _tune(conductor, space, {data_config: dataset}, cache_place(space, root), session.scratch)
-            finally:
-                conductor.close()
+            with watch:
+                watch.resumed(study.trials())
+                try:
+                    _tune(conductor, space, {data_config: dataset}, cache_place(space, root), session.scratch)
+                finally:
+                    conductor.close()
         outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, (), interruption.signal)
-        summarise(outcome, space, side, study.folder)
-    return replace(outcome, store_errors=side.errors)
+        problems = summarise(outcome, space, side, study.folder, show)
+    return replace(outcome, store_errors=side.errors, summary_errors=problems)
 
 
 def _checked_machine(space: SearchSpace, ray_address: str | None) -> Machine:

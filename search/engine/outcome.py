@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from licap.console import tell
 from licap.datasets.dataset import Dataset
+from licap.errors import StoreError
 from search.engine.failing import FAILING
 from search.engine.side import SideTracker
-from search.insight import best_config, leaderboard, render_text, summary_files, write_summary
+from search.insight import (
+    PictureError,
+    best_config,
+    leaderboard,
+    render_text,
+    summary_files,
+    summary_table,
+    write_summary,
+)
 from search.space import SearchSpace
 from search.study import TrialRecord
 from search.tracking import State, git_commit
@@ -24,6 +34,7 @@ class SearchOutcome:
 
     stop_reason: None where it ran to its end, else `interrupted`, `time budget` or `failures` (the first trials all
     failed). store_errors: what is missing in the tracking store, and why. stop_signal: what interrupted it.
+    summary_errors: what is missing in the study's folder, and why.
     """
 
     study: str
@@ -32,6 +43,7 @@ class SearchOutcome:
     stop_reason: str | None
     store_errors: tuple[str, ...]
     stop_signal: int | None = None
+    summary_errors: tuple[str, ...] = ()
 
 
 def origin_tags(dataset: Dataset) -> dict[str, object]:
@@ -53,14 +65,43 @@ def study_tags(space: SearchSpace) -> dict[str, object]:
     }
 
 
-def summarise(outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, folder: Path) -> None:
-    """Ends the study's own run with what was found, and writes table and pictures into the study's folder."""
+def summarise(
+    outcome: SearchOutcome,
+    space: SearchSpace,
+    tracker: SideTracker,
+    folder: Path,
+    show: Callable[[SearchOutcome], object],
+) -> tuple[str, ...]:
+    """Shows what was found, ends the study's own run with it, and writes table and pictures into the study's folder.
+
+    Who interrupts a search wants its end, and no pictures. What fails after the outcome is shown is told in a line.
+    Returns: what is missing in the folder, and why.
+    """
+    show(outcome)
+    problems: list[str] = []
+    files = summary_table(outcome.trials, space)
+    try:
+        if outcome.stop_reason != "interrupted":
+            files = summary_files(outcome.trials, space, study=outcome.study)
+    except PictureError as error:
+        problems.append(str(error))
+    _end_run(outcome, space, tracker, files)
+    try:
+        write_summary(folder, files)
+    except StoreError as error:
+        problems.append(str(error))
+    for problem in problems:
+        tell(f"error: {problem}. The record is whole: `python search/summarize.py {outcome.study}` makes up for it.")
+    return tuple(problems)
+
+
+def _end_run(
+    outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, files: Mapping[str, str | bytes]
+) -> None:
     board = leaderboard(outcome.trials, space)
-    files = summary_files(outcome.trials, space, study=outcome.study)
-    artifacts = files | {"leaderboard.txt": render_text(board)}
+    artifacts = dict(files) | {"leaderboard.txt": render_text(board)}
     metrics: Mapping[str, float] = {}
     if board.ranked:
         artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
         metrics = board.ranked[0].metrics
     tracker.finish(metrics, artifacts, state=_ENDS.get(outcome.stop_reason, "complete"))
-    write_summary(folder, files)

@@ -22,9 +22,14 @@ from search.tracking import preflight, tracking_uri
 
 
 def settled(
-    space: SearchSpace, root: Path, name: str, tracking: str | None, progress: Callable[[str], None]
+    space: SearchSpace,
+    root: Path,
+    name: str,
+    tracking: str | None,
+    progress: Callable[[str], None],
+    show: Callable[[SearchOutcome], object],
 ) -> SearchOutcome | None:
-    """The outcome of a study that has all of its trials; None where some are to be run.
+    """The outcome of a study that has all of its trials, shown; None where some are to be run.
 
     What `search/check.py` finds amiss and says that a resumed search mends, is mended. tracking: as `--tracking-uri`.
 
@@ -44,15 +49,20 @@ def settled(
             f"study {name}: {len(trials) - cut_off} trials have ended, and no more than {space.trials} were asked for. "
             f"{cut_off} were cut off: they go on with --trials {len(trials)}"
         )
-        return SearchOutcome(name, trials, uri, None, ())
+        return _shown(SearchOutcome(name, trials, uri, None, ()), show)
     amiss = _amiss(study, space, root, tracking)
     asked = f" ({space.trials} were asked for)" if len(trials) > space.trials else ""
     progress(f"study {name}: all {len(trials)} trials are there already{asked}; nothing is left to do")
     if not amiss:
-        return SearchOutcome(name, trials, uri, None, ())
+        return _shown(SearchOutcome(name, trials, uri, None, ()), show)
     more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
     progress(f"but this differs from its record, and is mended: {amiss[0]}{more}")
-    return _settle(space, root, name, uri, progress)
+    return _settle(space, root, name, uri, progress, show)
+
+
+def _shown(outcome: SearchOutcome, show: Callable[[SearchOutcome], object]) -> SearchOutcome:
+    show(outcome)
+    return outcome
 
 
 def _amiss(study: Study, space: SearchSpace, root: Path, tracking: str | None) -> list[str]:
@@ -62,7 +72,14 @@ def _amiss(study: Study, space: SearchSpace, root: Path, tracking: str | None) -
     return [found.text for check in checks for found in check.differences if found.by_resume]
 
 
-def _settle(space: SearchSpace, root: Path, name: str, uri: str, progress: Callable[[str], None]) -> SearchOutcome:
+def _settle(
+    space: SearchSpace,
+    root: Path,
+    name: str,
+    uri: str,
+    progress: Callable[[str], None],
+    show: Callable[[SearchOutcome], object],
+) -> SearchOutcome:
     """Cuts a torn line off, writes the end into the record, and what is missing into the tracking store."""
     preflight(uri)
     dataset = load_dataset(config_from(space.base).data, progress=progress)
@@ -73,5 +90,5 @@ def _settle(space: SearchSpace, root: Path, name: str, uri: str, progress: Calla
         origin = origin_tags(dataset)
         side = stack.enter_context(tracked(study, space, uri, origin, progress, resume=True))
         outcome = SearchOutcome(name, study.trials(), uri, None, ())
-        summarise(outcome, space, side, study.folder)
-    return replace(outcome, store_errors=side.errors)
+        problems = summarise(outcome, space, side, study.folder, show)
+    return replace(outcome, store_errors=side.errors, summary_errors=problems)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
-from collections.abc import Iterable, Sequence
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from licap.errors import LicapError
 from licap.metrics import Metric
 
 if TYPE_CHECKING:
@@ -45,6 +50,40 @@ MARKS = {
     "complete": Mark(label="complete", color=BLUE, marker="o", size=6, order=4),
     "best": Mark(label="best", color=VERMILLION, marker="*", size=13, order=5),
 }
+
+
+class PictureError(LicapError):
+    """A picture that cannot be drawn: nothing else depends on it."""
+
+
+@contextmanager
+def drawing(what: str) -> Iterator[None]:
+    """Lets Matplotlib draw with its own settings, whatever a user's file and environment ask for (TeX, fonts, screens).
+
+    what: is drawn, for the message. Raises: PictureError for any failure, in one line.
+    """
+    try:
+        with _own_settings():
+            yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise PictureError(f"{what} cannot be drawn ({type(error).__name__}: {reason})") from error
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    # What a user's file says wrong is of no interest here, nor is a sign that the font lacks.
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    screen = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if screen is not None:
+            os.environ["MPLBACKEND"] = screen
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        matplotlib.rcdefaults()
+        yield
 
 
 def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure:

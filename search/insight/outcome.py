@@ -34,7 +34,11 @@ def outcome_text(
         lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")
     else:
         lines.append("best: none, for no trial is complete")
-    lines.append(f"pictures and table:     {root / 'studies' / study} (plots/*.png, leaderboard.csv)")
+    if stop_reason == "interrupted":
+        lines.append(f"table:                  {root / 'studies' / study} (leaderboard.csv)")
+        lines.append(f"pictures:               {summary_command(study, root)}")
+    else:
+        lines.append(f"pictures and table:     {root / 'studies' / study} (plots/*.png, leaderboard.csv)")
     lines.append(f"look at the runs:       {ui_command(tracking_uri)}")
     if board.ranked:
         lines.append(f"export the best config: {export_command(study, root)}")
@@ -69,5 +73,14 @@ def outcome_json(
 
 def export_command(study: str, root: Path) -> str:
     """The command that writes the study's best config."""
+    return _command("export", study, root)
+
+
+def summary_command(study: str, root: Path) -> str:
+    """The command that draws the study's pictures."""
+    return _command("summarize", study, root)
+
+
+def _command(script: str, study: str, root: Path) -> str:
     where = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
-    return f"python search/export.py {study}{where}"
+    return f"python search/{script}.py {study}{where}"

@@ -21,6 +21,7 @@ from search.insight.drawing import (
     add_legend,
     axis_words,
     draw_marks,
+    drawing,
     log_ticks,
     measure_axis,
     new_figure,
@@ -57,13 +58,14 @@ class _Shown:
 
 
 def study_plots(trials: Sequence[TrialRecord], space: SearchSpace, *, study: str) -> dict[str, bytes]:
-    """All pictures, by file name. The same record gives the same bytes."""
+    """All pictures, by file name. The same record gives the same bytes. Raises: PictureError."""
     pictures: Mapping[str, Callable[..., bytes]] = {
         "history.png": history_png,
         "curves.png": curves_png,
         "parameters.png": parameters_png,
     }
-    return {name: picture(trials, space, study=study) for name, picture in pictures.items()}
+    with drawing(f"the pictures of study {study}"):
+        return {name: picture(trials, space, study=study) for name, picture in pictures.items()}
 
 
 def history_png(trials: Sequence[TrialRecord], space: SearchSpace, *, study: str) -> bytes:

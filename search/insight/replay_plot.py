@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.insight.drawing import GREY, INK, new_figure, plain, tidy, to_png
+from search.insight.drawing import GREY, INK, drawing, new_figure, plain, tidy, to_png
 from search.insight.replays import Replay
 
 # Okabe and Ito's palette without the yellow, which is pale on white; dashes tell lines apart as well.
@@ -15,7 +15,15 @@ _DASHES = ((0, ()), (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
 def regret_png(replay: Replay) -> bytes:
-    """A line for each pruner, the median over orders; where lines are few, a band for the middle 90 % of the orders."""
+    """A line for each pruner, the median over orders; where lines are few, a band for the middle 90 % of the orders.
+
+    Raises: PictureError.
+    """
+    with drawing("the picture of the replay"):
+        return _regret_png(replay)
+
+
+def _regret_png(replay: Replay) -> bytes:
     title = f"Study {replay.study}: regret against cost"
     orders = max(row.searches for row in replay.rows)
     band = " and middle 90 %" if len(replay.rows) <= _BANDS else ""

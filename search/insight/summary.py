@@ -15,14 +15,19 @@ from search.study import TrialRecord
 TABLE = "leaderboard.csv"
 
 
+def summary_table(trials: Iterable[TrialRecord], space: SearchSpace) -> dict[str, str | bytes]:
+    """The table by its name in the study folder."""
+    return {TABLE: render_csv(leaderboard(trials, space))}
+
+
 def summary_files(trials: Iterable[TrialRecord], space: SearchSpace, *, study: str) -> dict[str, str | bytes]:
-    """Table and pictures by their names in the study folder. The same record gives the same bytes."""
+    """Table and pictures by their names in the study folder. The same record gives the same bytes.
+
+    Raises: PictureError.
+    """
     trials = tuple(trials)
     plots = study_plots(trials, space, study=study)
-    return {
-        TABLE: render_csv(leaderboard(trials, space)),
-        **{f"plots/{name}": picture for name, picture in plots.items()},
-    }
+    return summary_table(trials, space) | {f"plots/{name}": picture for name, picture in plots.items()}
 
 
 def write_summary(folder: Path, files: Mapping[str, str | bytes]) -> None:
