@@ -6,6 +6,7 @@ the signal where one asked for the end: 129 hangup, 130 Ctrl-C, 143 termination.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from licap.errors import ConfigError, LicapError, StoreError
 
@@ -52,7 +53,7 @@ class ExitStatus:
 def exit_status() -> Iterator[ExitStatus]:
     """Turns errors and signals in a command's body, options included, into a message and an exit code."""
     status = ExitStatus()
-    with _usable_streams(), _signals_raise():
+    with _usable_streams(), signals_raise():
         try:
             try:
                 yield status
@@ -130,13 +131,13 @@ def _discard(stream: TextIO) -> None:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """A termination signal or a hangup ends the body as Ctrl-C does, by an exception."""
+def signals_raise() -> Iterator[None]:
+    """Ctrl-C, a termination signal or a hangup ends the body at once, by `Stopped`; what is ignored stays so."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    with _handling(end, [number for number in _asking_signals() if number != signal.SIGINT]):
+    with _handling(end, [number for number in _asking_signals() if signal.getsignal(number) is not signal.SIG_IGN]):
         yield
 
 
@@ -180,6 +181,18 @@ def _asking_signals() -> tuple[signal.Signals, ...]:
     if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
         return (signal.SIGINT, signal.SIGTERM)
     return (signal.SIGINT, signal.SIGTERM, hangup)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process without taking its libraries down, which lasts for seconds after a search.
+
+    What they have registered for the end is done, and streams are flushed.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def check_once(assignments: Sequence[str], spellings: Mapping[str, str] | None = None) -> None:

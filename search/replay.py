@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from licap.console import exit_status, say
@@ -103,22 +103,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_status() as status:
         options = build_parser().parse_args(argv)
         study, space = chosen_study(options)
-        (tau if options.what == "tau" else regret)(study, space, options)
+        written: list[str] = []
+        try:
+            for name, content in (tau if options.what == "tau" else regret)(study, space, options):
+                if options.out is None:
+                    say(str(content).rstrip("\n"))
+                else:
+                    write_file_atomically(options.out / name, content)
+                    written.append(name)
+        finally:
+            # A picture that cannot be drawn leaves the table.
+            if written:
+                say(f"{options.out}: {', '.join(written)} of study {study.name}")
     return status.code
 
 
-def put(study: Study, options: argparse.Namespace, name: str, text: str) -> None:
-    """Prints a table, or writes it where that was asked for. Raises: StoreError."""
-    if options.out is None:
-        say(text.rstrip("\n"))
-        return
-    path = options.out / f"{name}.{ending(options)}"
-    write_file_atomically(path, text)
-    say(f"{path}: of study {study.name}")
-
-
-def regret(study: Study, space: SearchSpace, options: argparse.Namespace) -> None:
-    """The table, and where files are written the picture. Raises: StoreError, PictureError."""
+def regret(study: Study, space: SearchSpace, options: argparse.Namespace) -> Iterator[tuple[str, str | bytes]]:
+    """The table by its name, and then, where files are written, the picture. Raises: PictureError."""
     plan = Plan(
         pruners=pruners(options.scheduler, graces(space, options), settings(space, options)),
         samplers=options.sampler,
@@ -128,18 +129,16 @@ def regret(study: Study, space: SearchSpace, options: argparse.Namespace) -> Non
         signal=options.signal,
     )
     replay = replay_study(study.trials(), space, plan, study=study.name)
-    put(study, options, "replay", replay_words(replay, options.format))
+    yield f"replay.{ending(options)}", replay_words(replay, options.format)
     if options.out is not None:
-        path = options.out / "regret.png"
-        write_file_atomically(path, regret_png(replay))
-        say(f"{path}: the same as a picture")
+        yield "regret.png", regret_png(replay)
 
 
-def tau(study: Study, space: SearchSpace, options: argparse.Namespace) -> None:
-    """The table of foresight. Raises: StoreError."""
+def tau(study: Study, space: SearchSpace, options: argparse.Namespace) -> Iterator[tuple[str, str | bytes]]:
+    """The table of foresight by its name."""
     looks = options.budget or candidate_budgets(space, graces(space, options), settings(space, options))
     table = foresight(study.trials(), space, looks, study=study.name, seed=options.seed)
-    put(study, options, "tau", foresight_words(table, options.format))
+    yield f"tau.{ending(options)}", foresight_words(table, options.format)
 
 
 def graces(space: SearchSpace, options: argparse.Namespace) -> tuple[int | None, ...]:

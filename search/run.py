@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from licap.console import check_once, exit_status, say, stop_code, tell
+from licap.console import check_once, exit_status, leave, say, stop_code, tell
 from licap.errors import ConfigError, StoreError
 from licap.paths import path_option
 from search.space import SearchSpace, describe
@@ -211,4 +210,4 @@ def exit_code(trials: Sequence[TrialRecord]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

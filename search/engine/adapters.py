@@ -112,6 +112,10 @@ class StudyScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc]  # ray has 
         self._relay(lambda conductor: conductor.crashed(number_of(trial), _error_of(trial)), otherwise=None)
 
 
+class CutOff(BaseException):
+    """Leaves Ray Tune at once. Its own way waits for workers that are in the midst of an epoch, or not there yet."""
+
+
 class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no types here
     """Polled by Ray's loop: Ctrl-C, a termination signal, the time budget or an error end the experiment."""
 
@@ -123,8 +127,10 @@ class StudyStopper(_Unsaved, tune.Stopper):  # type: ignore[misc]  # ray has no 
         return False
 
     def stop_all(self) -> bool:
-        """Whether everything is to end now."""
-        return self._relay.is_over
+        """Ends everything where that is due. Raises: CutOff."""
+        if self._relay.is_over:
+            raise CutOff
+        return False
 
 
 def number_of(trial: RayTrial) -> int:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
+import shutil
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from licap.console import tell
 from licap.errors import StoreError
 from search.engine.connection import joining
 from search.engine.resources import Machine
 from search.engine.scratch import scratch_folder
+from search.engine.starting import stopped_at_once, turn
 
 # Read when ray is imported or started: no telemetry, no files beside the study, the caller's folder as working folder,
 # the caller's Python in workers (under `uv run`, Ray would build an environment of its own for them).
@@ -34,6 +37,9 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+# Ray gives its servers half a minute each time, and no setting changes that.
+_ATTEMPTS = 3
+_KILL_S = 5.0
 _REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
 
 
@@ -64,28 +70,41 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
             RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
         )
     # Ray prints the words of its servers to stdout, where a command's result stands.
-    with scratch_folder() as scratch, redirect_stdout(sys.stderr):
+    with scratch_folder() as scratch, redirect_stdout(sys.stderr), ExitStack() as stopping:
+        stopping.enter_context(stopped_at_once(lambda: _abandon(scratch)))
         import ray
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             if address is None:
-                _start(machine, scratch, object_store_bytes)
-                yield Session(scratch, (machine,), _server())
+                with turn(scratch.parent):
+                    _start(machine, scratch, object_store_bytes)
+                machines = [machine]
             else:
                 _join(address)
                 nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-                machines = (Machine(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes)
-                yield Session(scratch, tuple(machines), _server())
+                machines = [Machine(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+            stopping.close()
+            yield Session(scratch, tuple(machines), _server())
         finally:
+            # Ray ends its servers, and workers follow them: none is to outlive this.
+            processes = _children()
             ray.shutdown()
+            _end_processes(processes)
+
+
+def _abandon(scratch: Path) -> None:
+    """What a start that is broken off leaves."""
+    _end_processes(_children())
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
+    """Starts the servers, again where they took too long for Ray's patience. Raises: StoreError."""
     import ray
 
-    try:
-        with _hangups_ignored():
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
             ray.init(
                 address="local",
                 num_cpus=machine.cpus,
@@ -96,24 +115,29 @@ def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
                 object_store_memory=object_store_bytes,
                 _temp_dir=str(scratch),
             )
-    except _REFUSALS as error:
-        raise StoreError(
-            f"{scratch}: Ray cannot start there ({_first_line(error)}). Check memory, space and rights."
-        ) from error
+            return
+        except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions where its servers do not come up
+            reason = _first_line(error)
+        _end_processes(_children())
+        if attempt < _ATTEMPTS:
+            tell(f"Ray has not come up ({reason}): attempt {attempt + 1} of {_ATTEMPTS}")
+    raise StoreError(
+        f"{scratch}: Ray cannot start there ({reason}). Check memory, space and rights, or wait until less runs on "
+        "this machine. No trial was started: the same command begins anew, or goes on with --resume."
+    )
 
 
-@contextmanager
-def _hangups_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore a closed terminal for good: they must outlive it for a clean end."""
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(hangup, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(hangup, previous)
+def _children() -> list[psutil.Process]:
+    """All processes below this one."""
+    return list(psutil.Process().children(recursive=True))
+
+
+def _end_processes(processes: Sequence[psutil.Process]) -> None:
+    """Ends those that are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_KILL_S)
 
 
 def _join(address: str) -> None:

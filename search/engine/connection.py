@@ -6,7 +6,6 @@ Ray itself waits a minute for a server that is gone, says so in its own words, a
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -72,13 +71,8 @@ def check_reachable(address: str) -> None:
 
 @contextmanager
 def joining(address: str) -> Iterator[None]:
-    """While a cluster is joined, which knows no end of its own: said when it takes long, then broken off.
-
-    Python hears no signal meanwhile, so signals end the process, as they would any other; nothing has been written yet.
-    """
+    """While a cluster is joined, which knows no end of its own: said when it takes long, then broken off."""
     inside = threading.Event()
-    stops = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    previous = [(each, signal.signal(each, signal.SIG_DFL)) for each in stops]
 
     def wait() -> None:
         if not inside.wait(JOIN_S):
@@ -95,8 +89,6 @@ def joining(address: str) -> Iterator[None]:
         yield
     finally:
         inside.set()
-        for each, handler in previous:
-            signal.signal(each, handler)
 
 
 class Connection:

@@ -81,12 +81,7 @@ def run_search(
     with stop_signals(interruption.ask), Connection(interruption.ask) as connection, ExitStack() as stack:
         progress("starting Ray" if ray_address is None else f"joining {ray_address}")
         session_of_ray = ray_session(machine, address=ray_address, object_store_bytes=bytes_needed)
-        # Ray takes termination signals for itself when it starts: they are taken back.
-        with (
-            session_of_ray as session,
-            connection.watch(session.server, own=ray_address is None),
-            stop_signals(interruption.ask),
-        ):
+        with session_of_ray as session, connection.watch(session.server, own=ray_address is None):
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise Stopped(interruption.signal or signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ray import tune
@@ -10,7 +11,7 @@ from ray import tune
 from licap.config import DataConfig
 from licap.datasets.dataset import Dataset
 from search.engine.actor import TrialActor
-from search.engine.adapters import Relay, StudyScheduler, StudySearcher, StudyStopper
+from search.engine.adapters import CutOff, Relay, StudyScheduler, StudySearcher, StudyStopper
 from search.engine.conductor import Conductor
 from search.engine.messages import CachePlace
 from search.space import SearchSpace
@@ -33,7 +34,7 @@ def tune_study(
         tune.with_parameters(TrialActor, datasets=datasets, cache=cache),
         {"cpu": space.resources.cpus, "gpu": space.resources.gpus},
     )
-    tune.Tuner(
+    tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(relay),
@@ -51,5 +52,7 @@ def tune_study(
             stop=StudyStopper(relay),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
-    ).fit()
+    )
+    with suppress(CutOff):
+        tuner.fit()
     relay.raise_error()
