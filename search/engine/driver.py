@@ -167,12 +167,12 @@ def _study(
     *,
     resume: bool,
 ) -> Study:
-    """The study to write to; says whose lock was taken over."""
+    """The study to write to; says what was put in order."""
     text = space.to_yaml()
     if resume:
         study = Study.resume(root, name or space.name, dataset)
-        if study.left_by is not None:
-            progress(f"the lock of {study.left_by}, which is gone, is taken over")
+        for sentence in study.mended:
+            progress(sentence)
         study.replace_space(text)
         return study
     if name is None:

@@ -29,7 +29,7 @@ def tracked(
 
     Raises: StoreError where it cannot be opened.
     """
-    tracker = Tracker(uri, study.name, tags={**origin, **study_tags(space)}, resume=resume)
+    tracker = Tracker(uri, study.name, tags={**origin, **study_tags(space)}, resume=resume, say=say)
     with SideTracker(tracker, say) as side:
         if resume:
             reconcile(study, space, side, origin, stored=tracker.final_trials())

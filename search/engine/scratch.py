@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from licap.console import tell
 from licap.errors import StoreError
 
 _PREFIX = "licap-ray-"
@@ -49,6 +50,7 @@ def sweep(parent: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(owner.parent, ignore_errors=True)
+            tell(f"{owner.parent}: files of Ray that a killed search left, removed")
         except OSError:
             continue
         finally:

@@ -85,6 +85,8 @@ def _settle(
     dataset = load_dataset(config_from(space.base).data, progress=progress)
     with ExitStack() as stack:
         study = stack.enter_context(Study.resume(root, name, dataset.fingerprint))
+        for sentence in study.mended:
+            progress(sentence)
         # Whatever fails below, the study itself has come to its end.
         stack.callback(lambda: study.append(StudyEnded(reason="finished", seconds=0.0)))
         origin = origin_tags(dataset)

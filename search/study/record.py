@@ -25,7 +25,10 @@ def header() -> bytes:
 
 
 class RecordWriter:
-    """Appends events to a record; the caller holds the study's lock."""
+    """Appends events to a record; the caller holds the study's lock.
+
+    cut_bytes: length of a torn last line that was cut off; 0: there was none.
+    """
 
     def __init__(self, path: Path) -> None:
         """Opens an existing record at the end of its last whole line; a torn one is cut off. Raises: StoreError."""
@@ -33,7 +36,8 @@ class RecordWriter:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             whole = _end_of_last_line(self._descriptor)
-            if whole < os.fstat(self._descriptor).st_size:
+            self.cut_bytes = os.fstat(self._descriptor).st_size - whole
+            if self.cut_bytes:
                 os.ftruncate(self._descriptor, whole)
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened for writing ({error.strerror}). Check rights.") from None

@@ -195,6 +195,19 @@ class Study:
         return None if self._lock is None else self._lock.left_by
 
     @property
+    def mended(self) -> tuple[str, ...]:
+        """What a search that was killed left behind and is put in order, in sentences."""
+        found = []
+        if self.left_by is not None:
+            found.append(f"the lock of {self.left_by}, which is gone, is taken over")
+        if self._writer is not None and self._writer.cut_bytes:
+            found.append(
+                f"{self.folder / RECORD_FILE}: a last line that was not written to its end is removed "
+                f"({self._writer.cut_bytes} bytes; nothing had followed from it)"
+            )
+        return tuple(found)
+
+    @property
     def elapsed(self) -> float:
         """Seconds in which searches ran that wrote to this study before the present one."""
         starts = [place for place, event in enumerate(self._events) if isinstance(event, Opened)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from licap.console import tell
 from licap.errors import StoreError
 from licap.files import linked, make_folder
 
@@ -139,13 +140,17 @@ def _locked(folder: Path) -> Iterator[None]:
     # The lock lies on the folder itself: no lock file stays behind, and a kill releases it.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        deadline = time.monotonic() + CREATION_S
+        began, told = time.monotonic(), False
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - began
+                if waited > LOCK_S and not told:
+                    tell(f"{folder}: waiting for another process, which is making the tracking database")
+                    told = True
+                if waited > CREATION_S:
                     raise StoreError(
                         f"{folder}: another process has been making the tracking database for {CREATION_S:.0f} s. "
                         "End it, then start again."

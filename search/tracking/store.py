@@ -100,8 +100,9 @@ def open_experiment(client: Any, uri: str, name: str) -> str:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether it makes sense to try again: the file is locked, the server away. A full disk stays full."""
-    return getattr(error, "error_code", None) in _PASSING and "disk is full" not in str(error)
+    """Whether it makes sense to try again: the file is locked, the server away. What is full or read-only stays so."""
+    lasting = any(words in str(error) for words in ("disk is full", "readonly database"))
+    return getattr(error, "error_code", None) in _PASSING and not lasting
 
 
 @contextmanager

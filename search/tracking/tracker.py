@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal
 
+from licap.console import tell
 from licap.errors import StoreError
 from licap.fields import Scalar
 from search.tracking.runs import Artifacts, Point, StudyRuns
 from search.tracking.store import in_words, is_passing, open_client, open_experiment
-from search.tracking.uris import shown
-from search.tracking.writer import Writer, patiently
+from search.tracking.uris import shown, sqlite_path
+from search.tracking.writer import Writer, lateness_told, patiently
 
 State = Literal["complete", "pruned", "failed", "interrupted"]
 EXPERIMENT = "licap"
@@ -27,6 +29,8 @@ STATUS: Mapping[State, str] = {
     "interrupted": "KILLED",
 }
 _PARENT = -1
+# Who interrupts a search is not kept waiting for a store: a resumed search brings it what is missing.
+_HURRY_S = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -51,24 +55,29 @@ class Tracker:
         experiment: str = EXPERIMENT,
         flush_s: float = 1.0,
         patience_s: float = 60.0,
+        say: Callable[[str], object] = tell,
     ) -> None:
         """uri: from `tracking_uri`. tags: of the parent run. resume: goes on with the runs of an earlier search.
 
         flush_s: how long a value may wait to be written, and thus what a kill can lose. patience_s: how long a locked
-        database or an absent server is waited for.
+        database or an absent server is waited for. say: is told of waits of more than 5 s, also by the writer's thread.
         """
         self._uri, self._study, self._experiment = uri, study, experiment
         self._tags = dict(tags or {})
-        self._resume, self._flush_s, self._patience_s = resume, flush_s, patience_s
+        self._resume, self._flush_s, self._patience_s, self._say = resume, flush_s, patience_s, say
         self._open: set[int] = set()
         self._state: State | None = None
 
     def __enter__(self) -> Tracker:
         client = open_client(self._uri)
-        with in_words(self._uri):
+        with in_words(self._uri), self._told():
             self._runs = patiently(lambda: self._begin(client), is_passing=is_passing, patience_s=self._patience_s)
         self._writer: Writer[Point] = Writer(
-            self._runs.write, is_passing=is_passing, flush_s=self._flush_s, patience_s=self._patience_s
+            self._runs.write,
+            is_passing=is_passing,
+            flush_s=self._flush_s,
+            patience_s=self._patience_s,
+            attempt=self._told,
         )
         return self
 
@@ -90,7 +99,7 @@ class Tracker:
 
     def final_trials(self) -> frozenset[int]:
         """Numbers of the trials whose runs say that they have come to their own end. Raises: StoreError."""
-        with in_words(self._uri):
+        with in_words(self._uri), self._told():
             return patiently(self._runs.final_trials, is_passing=is_passing, patience_s=self._patience_s)
 
     def start_trial(self, number: int, params: Mapping[str, Scalar], tags: Mapping[str, object]) -> None:
@@ -141,13 +150,18 @@ class Tracker:
         for number in sorted(self._open):
             self._end(number, "interrupted", {}, {})
         self._writer.submit(_PARENT, lambda: self._runs.close_parent(STATUS[state], {"state": state}))
-        in_time = self._writer.close(self._patience_s)
+        patience_s = min(self._patience_s, _HURRY_S) if state == "interrupted" else self._patience_s
+        in_time = self._writer.close(patience_s)
         self._raise_error()
         if not in_time:
             raise StoreError(
-                f"{shown(self._uri)}: the tracking store has not taken the last values for {self._patience_s:g} s; "
+                f"{shown(self._uri)}: the tracking store has not taken the last values for {patience_s:g} s; "
                 "they are missing there. Check that it answers and that no other process holds it."
             )
+
+    def _told(self) -> AbstractContextManager[None]:
+        keeps = "does not answer" if sqlite_path(self._uri) is None else "is held by another process, or away"
+        return lateness_told(self._say, f"{shown(self._uri)}: the tracking store {keeps}")
 
     def _check_open(self, number: int) -> None:
         if number not in self._open:

@@ -1,4 +1,4 @@
-"""One thread that writes: values in batches, jobs in their order, errors carried back. Knows no store.
+"""One thread that writes: values in batches, jobs in their order, errors carried back, waits told. Knows no store.
 
 A run is a number here. What belongs to one run is written in the order in which it was given.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 MAX_BATCH = 1000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+# What takes longer than this is told: somebody should look at the store before the patience is at its end.
+LATE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,29 @@ def patiently(do: Callable[[], T], *, is_passing: Callable[[Exception], bool], p
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
+@contextmanager
+def lateness_told(say: Callable[[str], object], place: str) -> Iterator[None]:
+    """Says when the block lasts longer than `LATE_S`, and when it has come to a good end after that.
+
+    say: may be called from another thread. place: what is waited for, and what may keep it.
+    """
+    began, told = time.monotonic(), threading.Event()
+
+    def tell_late() -> None:
+        told.set()
+        say(f"warning: {place}. Nothing is lost: what is to be written waits")
+
+    timer = threading.Timer(LATE_S, tell_late)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        if told.is_set():
+            say(f"{place}: that is over after {time.monotonic() - began:.0f} s, and everything is written")
+    finally:
+        timer.cancel()
+
+
 class Writer(Generic[T]):
     """Collects values and writes each run's at most `flush_s` later, in one call of `write` for up to 1,000.
 
@@ -57,7 +83,10 @@ class Writer(Generic[T]):
         is_passing: Callable[[Exception], bool],
         flush_s: float,
         patience_s: float,
+        attempt: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
+        """attempt: makes a context around each call that writes, with all its repetitions."""
+        self._attempt_context = attempt
         self._write, self._is_passing = write, is_passing
         self._flush_s, self._patience_s = flush_s, patience_s
         self._queue: queue.SimpleQueue[_Value[T] | _Job | None] = queue.SimpleQueue()
@@ -140,7 +169,8 @@ class Writer(Generic[T]):
         if self._gave_up or run in self._lost:
             return
         try:
-            patiently(do, is_passing=self._is_passing, patience_s=self._patience_s)
+            with self._attempt_context():
+                patiently(do, is_passing=self._is_passing, patience_s=self._patience_s)
             self._done += 1
         except Exception as error:  # noqa: BLE001 - carried over to the caller's thread, raised there
             self._errors.put(error)
