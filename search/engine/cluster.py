@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
@@ -18,7 +17,7 @@ from licap.console import tell
 from licap.errors import StoreError
 from search.engine.connection import joining
 from search.engine.resources import Machine
-from search.engine.scratch import scratch_folder
+from search.engine.scratch import remove, scratch_folder
 from search.engine.starting import stopped_at_once, turn
 
 # Read when ray is imported or started: no telemetry, no files beside the study, the caller's folder as working folder,
@@ -96,7 +95,9 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
 def _abandon(scratch: Path) -> None:
     """What a start that is broken off leaves."""
     _end_processes(_children())
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove(scratch)
+    # The thread that starts Ray is still there, and may have started another one.
+    _end_processes(_children())
 
 
 def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from licap.errors import StoreError
 
 _PREFIX = "licap-ray-"
 _OWNER = "owner"
+_TRIES, _PAUSE_S = 10, 0.2
 # The system takes paths of sockets up to 103 bytes (macOS; Linux 107), and Ray appends as much as this to the folder.
 _LONGEST = 103 - len("/session_2000-01-01_00-00-00_000000_1000000/sockets/plasma_store")
 
@@ -35,7 +37,22 @@ def scratch_folder() -> Iterator[Path]:
         finally:
             os.close(descriptor)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Removes a scratch folder, its owner's file last: what is left now, the next search removes.
+
+    Processes that are just ending may still write there.
+    """
+    for _ in range(_TRIES):
+        for each in sorted(folder.glob("*")):
+            if each.name != _OWNER:
+                shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)
+        if {each.name for each in folder.glob("*")} <= {_OWNER}:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        time.sleep(_PAUSE_S)
 
 
 def sweep(parent: Path) -> None:
@@ -49,7 +66,7 @@ def sweep(parent: Path) -> None:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(owner.parent, ignore_errors=True)
+            remove(owner.parent)
             tell(f"{owner.parent}: files of Ray that a killed search left, removed")
         except OSError:
             continue

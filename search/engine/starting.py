@@ -17,7 +17,7 @@ from licap.console import Stopped, signals_raise, stop_code, tell
 # A search that starts Ray holds the others up so long at most; a wait longer than the second is said.
 TURN_S, NAMED_S = 300.0, 2.0
 # Within this, Python gets to a signal in good order, unless Ray holds it in code of its own.
-LEAVE_S = 3.0
+LEAVE_S = 5.0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 TURNS = """\
 import sys
+import time
 from pathlib import Path
 from search.engine.starting import turn
 with turn(Path(sys.argv[1])):
@@ -23,7 +25,7 @@ with turn(Path(sys.argv[1])):
 # A block that Python leaves at once, and one that lies in C and hears no signal.
 HANGING = {
     "in Python": "time.sleep(600)",
-    "in C": "hashlib.pbkdf2_hmac('sha256', b'', b'', 1 << 31)",
+    "in C": "hashlib.pbkdf2_hmac('sha256', b'', b'', (1 << 31) - 1)",
     "by Ray's own answer": "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number)); time.sleep(600)",
 }
 STARTING = """\
@@ -73,6 +75,8 @@ def test_one_search_starts_ray_after_another(tmp_path: Path) -> None:
 def test_a_signal_does_not_wait_for_the_start(block: str, number: signal.Signals) -> None:
     process = python(STARTING.format(block=HANGING[block]))
     assert process.stdout is not None and process.stdout.readline() == "starting\n"
+    # Until it is in the midst of the block: before, Python would answer by itself.
+    time.sleep(1)
     process.send_signal(number)
     output, errors = process.communicate(timeout=100)
     assert (process.returncode, errors) == (128 + number, "interrupted\n")
