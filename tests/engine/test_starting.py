@@ -80,7 +80,9 @@ def test_a_signal_does_not_wait_for_the_start(block: str, number: signal.Signals
     process.send_signal(number)
     output, errors = process.communicate(timeout=100)
     assert (process.returncode, errors) == (128 + number, "interrupted\n")
-    assert output == ("cleaned up\n" if block == "in C" else "")
+    # A hangup reaches a thread that does not start anything, so that it does not wake the one that does.
+    may_end_by_itself = block != "in C"
+    assert output == "cleaned up\n" or (may_end_by_itself and output == "")
 
 
 def test_a_start_that_fails_is_tried_again_and_then_a_sentence() -> None:
