@@ -6,10 +6,12 @@ import logging
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -36,8 +38,9 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-# Ray gives its servers half a minute each time, and no setting changes that.
-_ATTEMPTS = 3
+# Ray gives its servers half a minute, too little for a machine on which much runs, and no setting changes that.
+_SERVERS_S = 150.0
+_ATTEMPTS = 2
 _KILL_S = 5.0
 _REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
 
@@ -106,16 +109,17 @@ def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
 
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            ray.init(
-                address="local",
-                num_cpus=machine.cpus,
-                num_gpus=machine.gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=object_store_bytes,
-                _temp_dir=str(scratch),
-            )
+            with _servers_waited_for():
+                ray.init(
+                    address="local",
+                    num_cpus=machine.cpus,
+                    num_gpus=machine.gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=object_store_bytes,
+                    _temp_dir=str(scratch),
+                )
             return
         except Exception as error:  # noqa: BLE001 - Ray raises bare exceptions where its servers do not come up
             reason = _first_line(error)
@@ -126,6 +130,30 @@ def _start(machine: Machine, scratch: Path, object_store_bytes: int) -> None:
         f"{scratch}: Ray cannot start there ({reason}). Check memory, space and rights, or wait until less runs on "
         "this machine. No trial was started: the same command begins anew, or goes on with --resume."
     )
+
+
+@contextmanager
+def _servers_waited_for() -> Iterator[None]:
+    """While Ray starts, its question for its own node is asked until there is an answer, for `_SERVERS_S`."""
+    from ray._private import services
+
+    ask_once = services.get_node
+    deadline = time.monotonic() + _SERVERS_S
+
+    def ask(*words: Any, **named: Any) -> Any:
+        while True:
+            try:
+                return ask_once(*words, **named)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    services.get_node = ask
+    try:
+        yield
+    finally:
+        services.get_node = ask_once
 
 
 def _children() -> list[psutil.Process]:
