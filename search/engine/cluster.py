@@ -33,6 +33,8 @@ _ENVIRONMENT = {
     # Ray's memory monitor kills workers when anything on the machine takes memory, and Ray Tune falls over its message.
     # The kernel ends the greediest process instead; if that is a worker, its trial is `crashed` and the study goes on.
     "RAY_memory_monitor_refresh_ms": "0",
+    # Ray's own agents take long on a machine on which much runs; the node would end itself before they are there.
+    "RAY_agent_register_timeout_ms": "150000",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
