@@ -50,18 +50,26 @@ def run_checks(subject: Subject, uri: str) -> list[Check]:
 
 
 def _integrity(path: Path) -> Check:
-    from search.tracking.database_reader import integrity
+    from search.tracking.database_reader import integrity, moved
 
     try:
-        complaints = integrity(path)
+        complaints, change = integrity(path), moved(path)
     except StoreError as error:
-        complaints = (str(error),)
+        complaints, change = (str(error),), None
     remedy = (
         f"`sqlite3 {shlex.quote(str(path))} .recover` saves what can be read, of all studies; or move the file away, "
         "and a resumed search writes this study's runs anew from its record"
     )
     found = "passes SQLite's integrity check" if not complaints else "is damaged"
-    return Check("database", f"{path} {found}", tuple(Difference(f"SQLite: {line}", remedy) for line in complaints))
+    differences = [Difference(f"SQLite: {line}", remedy) for line in complaints]
+    if change is not None:
+        differences.append(
+            Difference(
+                f"was moved here from {change.old.parent}, where MLflow looks for artifacts, and lists none",
+                f"move it back, or say where they are now: `{change.command}`",
+            )
+        )
+    return Check("database", f"{path} {found}", tuple(differences))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import os
 import shlex
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
@@ -46,8 +47,7 @@ def check_database(path: Path) -> None:
         with closing(sqlite3.connect(address, uri=True, timeout=LOCK_S, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            known = "experiments" in tables
-            homes = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall() if known else []
+            homes = artifact_homes(connection) if "experiments" in tables else ()
             connection.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {database_complaint(str(error))}") from None
@@ -55,8 +55,12 @@ def check_database(path: Path) -> None:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error}). Check the file's rights.") from None
     if tables and "experiments" not in tables:
         raise StoreError(f"{path}: is a database, but not one of MLflow's. {_ELSEWHERE}.")
-    for (home,) in homes:
-        _check_home(path, home or "")
+    moved = moved_artifacts(path, homes)
+    if moved is not None:
+        raise StoreError(
+            f"{path}: was moved here from {moved.old.parent}, where MLflow would still keep artifacts. Move it back, "
+            f"or say where they are now: {moved.command}"
+        )
 
 
 def artifact_folder(location: str) -> Path | None:
@@ -65,19 +69,44 @@ def artifact_folder(location: str) -> Path | None:
     return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
 
 
-def _check_home(path: Path, location: str) -> None:
-    """Refuses a database that was moved: MLflow would make the folder of its artifacts anew in the old place."""
-    old, new = artifact_folder(location), path.parent / ARTIFACTS
-    if old is None or old.name != new.name or old.exists() or not new.is_dir():
-        return
-    moved = "; ".join(
-        f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')"
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+def artifact_homes(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Where experiments and runs keep their artifacts, as MLflow wrote it: a URI or a path."""
+    rows = connection.execute(
+        "SELECT artifact_location FROM experiments UNION "
+        "SELECT replace(artifact_uri, '/' || run_uuid || '/artifacts', '') FROM runs"
     )
-    raise StoreError(
-        f"{path}: was moved here from {old.parent}, where MLflow would still keep artifacts. Move it back, or say "
-        f"where they are now: sqlite3 {shlex.quote(str(path))} {shlex.quote(moved)}"
-    )
+    return tuple(home for (home,) in rows if home)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A database that was moved with its artifacts. old: the folder where MLflow looks for them. command: mends it."""
+
+    old: Path
+    command: str
+
+
+def moved_artifacts(path: Path, homes: Iterable[str]) -> Moved | None:
+    """What to do about a database that was moved: MLflow finds no artifact, and would keep new ones in the old place.
+
+    homes: as `artifact_homes` gives them. None where artifacts are where MLflow looks for them, or nowhere.
+    """
+    new = path.parent.absolute() / "artifacts"
+    for home in homes:
+        old = artifact_folder(home)
+        if old is not None and old.name == new.name and not old.exists() and new.is_dir():
+            target = new.as_uri() if home.startswith("file:") else str(new)
+            statements = "; ".join(
+                f"UPDATE {table} SET {column} = replace({column}, {_sql_text(home)}, {_sql_text(target)})"
+                for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+            )
+            return Moved(old, shlex.join(["sqlite3", str(path), statements]))
+    return None
+
+
+def _sql_text(text: str) -> str:
+    quoted = text.replace("'", "''")
+    return f"'{quoted}'"
 
 
 def database_complaint(message: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from licap.errors import StoreError
-from search.tracking.database import LOCK_S, database_complaint
+from search.tracking.database import LOCK_S, Moved, artifact_homes, database_complaint, moved_artifacts
 from search.tracking.reader import RunReader, StoredRun, StoredValue
 from search.tracking.tracker import EXPERIMENT
 
@@ -62,6 +62,16 @@ def integrity(path: Path) -> tuple[str, ...]:
             found = [str(error)]
     lines = [line for text in found for line in text.splitlines() if not line.startswith("***")]
     return () if lines == ["ok"] else tuple(lines)
+
+
+def moved(path: Path) -> Moved | None:
+    """Whether MLflow looks for artifacts where the database was before. Raises: StoreError as `integrity`."""
+    with readable(path) as connection:
+        try:
+            return moved_artifacts(path, artifact_homes(connection))
+        except sqlite3.DatabaseError:
+            # Damaged, or not one of MLflow's: other checks say so.
+            return None
 
 
 class DatabaseReader(RunReader):

@@ -76,6 +76,26 @@ def test_a_root_that_was_moved_says_how_its_artifacts_are_found(copy: Copy, caps
     assert copy.check()[0] == 0 and len(list(new.iterdir())) > 0 and not old.parent.exists()
 
 
+@pytest.mark.parametrize("place", ["before", "it's been before", "früher"])
+def test_a_check_finds_that_a_root_was_moved_and_names_the_command_that_mends_it(copy: Copy, place: str) -> None:
+    old, new = copy.root.parent / place / "artifacts", copy.root / "artifacts"
+    (new / copy.run(3) / "artifacts").mkdir(parents=True)
+    (new / copy.run(3) / "artifacts" / "config.yaml").write_text("seed: 1\n", encoding="utf-8")
+    copy.sql("UPDATE experiments SET artifact_location = ?", old.as_uri())
+    copy.sql("UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", old.as_uri())
+    code, lines = copy.check()
+    assert code == 1 and lines[-1] == "1 of 10 checks found differences; nothing was changed", "\n".join(lines)
+    (said,) = [line for line in lines if "was moved here from" in line]
+    assert f"was moved here from {old.parent}, where MLflow looks for artifacts, and lists none" in said
+    (remedy,) = [line for line in lines if "say where they are now: " in line]
+    program, database, statements = shlex.split(remedy.partition("`")[2].rstrip("`"))
+    assert (program, database) == ("sqlite3", str(copy.database))
+    with closing(sqlite3.connect(copy.database)) as connection, connection:
+        connection.executescript(statements)
+    assert copy.check()[0] == 0
+    assert [each.path for each in copy.client.list_artifacts(copy.run(3))] == ["config.yaml"]
+
+
 @pytest.mark.parametrize("damage", [spoil_header, lose_experiment])
 def test_a_mend_that_fails_leaves_the_study_at_its_end(
     copy: Copy, damage: Callable[[Copy], None], capsys: pytest.CaptureFixture[str]
