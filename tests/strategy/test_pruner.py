@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import islice
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from search.space import PrunerConfig
 from search.space.rungs import brackets
 from search.strategy import ASHA, Decision, Hyperband, Median, NoPruner, Pruner, TrialReport, build_pruner, replay
+from search.strategy.folds import Folds
 
 STOP, CONTINUE = Decision.STOP, Decision.CONTINUE
 RUNGS = (3, 9, 27)
@@ -150,6 +152,35 @@ def test_each_pruner_has_a_name() -> None:
     assert {name: type(pruner(name)) for name in NAMES} == classes
 
 
+@pytest.mark.parametrize("direction", ["max", "min"])
+@pytest.mark.parametrize(("reduction", "startup"), [(2, 1), (4, 9)])
+def test_a_pruner_is_built_with_the_settings_that_it_was_given(direction: str, reduction: int, startup: int) -> None:
+    chance = random.Random(0)
+    log = [
+        TrialReport(trial=trial, budget=budget, value=chance.random())
+        for trial in range(60)
+        for budget in (3, 9, 20, 27)
+    ]
+    given = {"reduction": reduction, "direction": direction}
+    expected = {
+        "asha": ASHA(RUNGS, **given),
+        "hyperband": Hyperband(RUNGS, **given),
+        "median": Median(RUNGS[0], startup=startup, direction=direction),
+    }
+    for name, direct in expected.items():
+        config = PrunerConfig(name=name, reduction=reduction, startup=startup)
+        assert replay(build_pruner(config, RUNGS, direction), log) == replay(direct, log), name
+    # With folds, each of which begins after so many budgets, the settings are those of all folds.
+    folds = [
+        TrialReport(trial=trial, budget=budget, value=chance.random(), fold=budget // 28)
+        for trial in range(40)
+        for budget in (27, 28, 55, 56)
+    ]
+    config = PrunerConfig(name="none", reduction=reduction, startup=startup)
+    built = build_pruner(config, RUNGS, direction, fold_rungs=[28, 56])
+    assert replay(built, folds) == replay(Folds(NoPruner(), [28, 56], **given), folds)
+
+
 def test_median_stops_what_more_than_half_of_the_others_beat() -> None:
     rule = Median(3, startup=4, direction="max")
     values = at(3, 0.5, 0.1, 0.2, 0.6, 0.3, 0.45, 0.4, 0.4, math.nan)
@@ -174,6 +205,35 @@ def test_median_keeps_counting_what_it_stopped() -> None:
     # Three that were stopped stand behind the two that are left: neither of these is among the worse half of all five.
     later = [TrialReport(trial=trial, budget=budget, value=values[trial]) for budget in (2, 3, 4) for trial in (1, 0)]
     assert replay(rule, later) == [CONTINUE] * 6
+
+
+def test_median_sets_whom_it_stopped_beside_those_who_come_further() -> None:
+    def decide(rule: Median, trial: int, budget: int, value: float) -> Decision:
+        return rule.decide(TrialReport(trial=trial, budget=budget, value=value))
+
+    # Trial 0 is second of four, and would be last of two without those that were stopped.
+    before, meanwhile = (Median(1, startup=1, direction="max") for _ in range(2))
+    for rule in (before, meanwhile):
+        assert [decide(rule, 0, 1, 0.5), decide(rule, 1, 1, 0.6)] == [CONTINUE, CONTINUE]
+    assert decide(meanwhile, 1, 2, 0.6) is CONTINUE, "it is at budget 2 before the others are stopped at 1"
+    for rule in (before, meanwhile):
+        assert [decide(rule, 2, 1, 0.1), decide(rule, 3, 1, 0.2)] == [STOP, STOP]
+    assert decide(before, 1, 2, 0.6) is CONTINUE
+    assert [decide(rule, 0, 2, 0.5) for rule in (before, meanwhile)] == [CONTINUE, CONTINUE]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_median_stops_what_is_not_finite_whoever_else_there_is(bad: float) -> None:
+    rule = Median(3, startup=4, direction="max")
+    assert rule.decide(TrialReport(trial=0, budget=2, value=bad)) is CONTINUE, "nobody is compared there"
+    assert rule.decide(TrialReport(trial=0, budget=3, value=bad)) is STOP
+
+
+def test_median_counts_a_trial_once_at_a_budget() -> None:
+    rule = Median(3, startup=1, direction="max")
+    reports = [(0, 0.9), (0, 0.9), (1, 0.1), (2, 0.5)]
+    decisions = replay(rule, [TrialReport(trial=trial, budget=3, value=value) for trial, value in reports])
+    assert decisions == [CONTINUE, CONTINUE, STOP, CONTINUE], "one of the two others is better than the last"
 
 
 @given(num_rungs=st.integers(0, 5), reduction=REDUCTIONS, trials=st.integers(1, 300))
