@@ -121,3 +121,18 @@ def test_the_window_does_not_grow() -> None:
     kinds = ["pruned", "failed", "befallen"]
     kept, _ = remembered([rng.random() if rng.random() < 0.5 else rng.choice(kinds) for _ in range(300)])
     assert len(shown(kept, None)) <= 3 + 4
+
+
+def test_pruned_trials_are_ordered_by_how_far_they_got_then_by_their_value() -> None:
+    kept, study = remembered([])
+    for budget, value in ((9, float("nan")), (9, 0.1), (9, 0.5), (9, 0.0), (3, 0.9), (None, 0.0)):
+        trial = study.ask({"x": FloatDistribution(0, 1)})
+        kept.begin(trial.number, trial._trial_id)
+        if budget is not None:
+            trial.report(value, budget)
+        kept.end(study.tell(trial, state=TrialState.PRUNED), speaks=False)
+    for _ in range(4):
+        trial = study.ask({"x": FloatDistribution(0, 1)})
+        kept.begin(trial.number, trial._trial_id)
+        kept.end(study.tell(trial, state=TrialState.FAIL), speaks=True)
+    assert numbers(shown(kept)) == [1, 2, 3, 6, 7, 8, 9]
