@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from licap.commands import script
 from licap.config import NUM_FOLDS, TrialConfig, config_from, load_config, parse_overrides
 from licap.console import check_once, duration, exit_status, say, tell
 from licap.errors import ConfigError
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the file")
     run.add_argument("--out", type=path_option, metavar="DIR", help="folder for the results; default: below runs/")
     run.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    run.add_argument("--other-data", action="store_true", help="the data may be others than the config was made for")
     run.set_defaults(action=run_command)
 
     data = commands.add_parser("data", help="look at data sets").add_subparsers(dest="data_command", required=True)
@@ -62,11 +63,13 @@ def run_command(options: argparse.Namespace) -> None:
     refuse_space(options.config)
     config = load_config(options.config, options.set)
     folds = parse_folds(options.folds, config)
+    if options.other_data:
+        config = config.with_values({"data.fingerprint": None})
 
     from licap.datasets import load_dataset
     from licap.experiment import config_of, run_folds
     from licap.files import check_writable
-    from licap.results import replaced_results, run_folder
+    from licap.results import refuse_other_data, replaced_results, run_folder
     from licap.trial import check_machine
 
     config = config_of(config, folds)
@@ -76,6 +79,7 @@ def run_command(options: argparse.Namespace) -> None:
     check_writable(out, "Give another --out.")
     replaced = replaced_results(out, config)
     dataset = load_dataset(config.data, progress=tell)
+    refuse_other_data(out, dataset.identity)
     if replaced is not None and not options.resume:
         tell(f"{out}: replacing {replaced}")
     watch = EpochLines(config, len(folds))
@@ -87,9 +91,7 @@ def run_command(options: argparse.Namespace) -> None:
 def refuse_space(path: Path) -> None:
     """Raises: ConfigError for a space file, in one line instead of one for each of its keys."""
     if "search" in read_yaml(path).data:
-        raise ConfigError(
-            f"{path}: this is a space file. Search it with `python search/run.py --space {shlex.quote(str(path))}`."
-        )
+        raise ConfigError(f"{path}: this is a space file. Search it with `{script('run.py', '--space', path)}`.")
 
 
 def inspect_command(options: argparse.Namespace) -> None:

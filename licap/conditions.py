@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from licap.spelling import shown
+
 if TYPE_CHECKING:
     from licap.fields import FieldSpec, Scalar
 
@@ -27,7 +29,7 @@ Conditions = tuple[Condition, ...]
 
 def one_of(key: str, *values: Scalar) -> Condition:
     """The other option has one of these values."""
-    return Condition(key, lambda value: value in values, " or ".join(map(_spelt, values)))
+    return Condition(key, lambda value: value in values, " or ".join(map(shown, values)))
 
 
 def other_than(key: str, value: Scalar, words: str) -> Condition:
@@ -43,9 +45,3 @@ def acting(specs: Mapping[str, FieldSpec], values: Mapping[str, Scalar]) -> tupl
         for name, spec in specs.items()
         if name in names and (not spec.serves or any(served in names for served in spec.serves))
     )
-
-
-def _spelt(value: Scalar) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

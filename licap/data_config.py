@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from licap.conditions import one_of
 from licap.errors import Problem
-from licap.fields import Checked, choice, file_path, part, real, whole
+from licap.fields import Checked, choice, file_path, part, real, string, whole
 from licap.model_configs import LONGEST, WIDEST
 
 _STRUCT = one_of("data.features", "struct", "concat", "both")
@@ -65,7 +65,10 @@ class DataConfig(Checked):
         "auto: synthetic without a path, else told from the folder's files",
         ["auto", "synthetic", "tsv", "published"],
     )
-    path: str | None = file_path(None, "folder of the data set")
+    path: str | None = file_path(None, "folder of the data set; a relative one, below the present folder")
+    fingerprint: str | None = string(
+        None, "what the data must be, as `licap data inspect` tells it; other data are refused; null: any"
+    )
     features: str = choice(
         "struct",
         "what is seen; concat: structure and semantic side by side, as one input; both: as two, each with an encoder "
@@ -84,6 +87,11 @@ class DataConfig(Checked):
     synthetic: SyntheticConfig = part(SyntheticConfig, acts=(one_of("data.path", None),))
     node2vec: Node2vecConfig = part(Node2vecConfig, acts=(_STRUCT, one_of("data.struct_file", None)))
     text: TextConfig = part(TextConfig, acts=(_SEMANTIC, one_of("data.semantic_file", None)))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The features that the channels are made of."""
+        return (self.features,) if self.features in ("struct", "semantic") else ("struct", "semantic")
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from licap.console import Stopped, stop_signals, tell
 from licap.datasets.dataset import Dataset
 from licap.errors import DivergedError, StoreError
 from licap.files import remove_file, write_atomically, write_file_atomically
+from licap.portable import portable_yaml
 from licap.results import CHECKPOINT, CONFIG, EMBEDDINGS, METRICS, PREDICTIONS
 from licap.trial import Report, SplitName, Trial
 
@@ -61,7 +62,9 @@ def run_folds(
         if not results:
             # What an earlier run left would contradict the new config.
             remove_file(out / METRICS)
-            write_file_atomically(out / CONFIG, config.to_yaml())
+            write_file_atomically(
+                out / CONFIG, portable_yaml(config, fingerprint=dataset.identity, given=dataset.given)
+            )
         results.append(_run_fold(trial, dataset, folder=folder, watch=watch))
         # After each fold: what is measured is not lost with a later fold.
         write_file_atomically(out / METRICS, json.dumps(summary(config, dataset, results), indent=2) + "\n")
@@ -162,7 +165,7 @@ def summary(config: TrialConfig, dataset: Dataset, results: Sequence[FoldResult]
     """What metrics.json holds: each fold's metrics, their mean and standard deviation, and what made them."""
     return {
         "dataset": dataset.name,
-        "fingerprint": dataset.fingerprint,
+        "fingerprint": dataset.identity,
         "seed": config.seed,
         "folds": {str(result.fold): {**result.metrics, "notes": list(result.notes)} for result in results},
         "mean": {split: _over_folds(results, split, np.mean) for split in SPLITS},

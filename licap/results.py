@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from licap.checkpoint import content_hash
-from licap.config import TrialConfig
+from licap.config import TrialConfig, config_from
 from licap.errors import ConfigError, StoreError
 from licap.fields import flatten, parse_all
+from licap.portable import absolute, active_values
 from licap.spelling import quoted
 from licap.yaml_file import read_yaml
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.json", "checkpoint.pt"
 PREDICTIONS, EMBEDDINGS = "predictions.csv", "embeddings.npy"
 _MOST_SHOWN = 3
+_FINGERPRINT = "data.fingerprint"
 _REMEDY = "Give another --out, or delete it."
 
 
@@ -53,20 +55,34 @@ def replaced_results(folder: Path, config: TrialConfig) -> str | None:
     return "what a run of the same config left that did not come to its end (--resume goes on with it instead)"
 
 
+def refuse_other_data(folder: Path, identity: str) -> None:
+    """Raises: StoreError where the folder holds results of other data. identity: of the data set to be run on."""
+    if (folder / CONFIG).exists():
+        there = flatten(read_yaml(folder / CONFIG).data).get(_FINGERPRINT)
+        if there is not None and there != identity:
+            raise StoreError(f"{folder}: holds results of other data, which are not replaced. {_REMEDY}")
+
+
 def _difference(path: Path, config: TrialConfig) -> str | None:
-    """How the config in a folder differs from the one to be run, in words; None where it is that one, whole."""
+    """How the config in a folder differs from the one to be run in what acts, in words; None where it is that one."""
     try:
         there, _ = parse_all(TrialConfig, flatten(read_yaml(path).data))
     except ConfigError:
         return f"{path.name} cannot be read"
-    here = config.flat()
+    try:
+        values = config_from(there).flat()
+    except ConfigError:
+        return f"{path.name} was not written by this version"
+    here = active_values(config)
     parts = [
-        f"{name} is {quoted(there[name])} there, {quoted(value)} here"
+        f"{name} is {quoted(values[name])} there, {quoted(value)} here"
         for name, value in here.items()
-        if name in there and there[name] != value
+        if name in there and absolute(name, values[name]) != absolute(name, value) and name != _FINGERPRINT
     ]
     if parts:
         more = len(parts) - _MOST_SHOWN
         return "; ".join(parts[:_MOST_SHOWN]) + (f"; {more} more" if more > 0 else "")
-    # Written by hand, or by another version: what it leaves out may have been something else.
-    return None if there.keys() == here.keys() else f"{path.name} was not written by this version"
+    # Written by hand, or by another version: what it leaves out may have been something else. What features are
+    # computed by is left out where the data set brings them.
+    left_out = [name for name in here if name not in there and not name.startswith(("data.node2vec.", "data.text."))]
+    return f"{path.name} was not written by this version" if set(left_out) - {_FINGERPRINT, "data.cache"} else None

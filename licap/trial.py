@@ -55,7 +55,7 @@ from licap.training import check_finite, float64_array
 SplitName = Literal["train", "val", "test"]
 _STATE_FORMAT = 4
 # Where data lie and how they got there: what they are is in the fingerprint and the features.
-_NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file")
+_NOT_IN_CHECKSUM = ("data.path", "data.cache", "data.struct_file", "data.semantic_file", "data.fingerprint")
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
-    ("errors", "paths", "number_text", "invisible", "conditions"),
+    ("errors", "paths", "number_text", "invisible", "commands"),
     ("spelling",),
+    ("conditions",),
     ("fields", "yaml_file", "files", "console", "optional", "machine", "compiled", "logarithm"),
     ("model_configs", "presets"),
     ("data_config",),
     ("config", "metrics", "early_stopping", "stalled", "reproducibility"),
-    ("checkpoint", "graph", "splits"),
+    ("checkpoint", "graph", "splits", "portable"),
     ("sampling",),
     ("datasets", "results"),
     ("losses", "ops"),

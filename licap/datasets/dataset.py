@@ -18,7 +18,8 @@ class Dataset:
     importance: [N] float32 raw, 0 where invalid. valid: [N] bool. features: channel (`struct`, `semantic`, `concat`) to
     [N, D] float32, only what was asked for. names: N strings; the row number stands in where a format has no
     names. titles: N readable names, not always unique, None where the format has none. fingerprint:
-    sha256 over the canonical arrays.
+    sha256 over the canonical arrays, without features. given: the features, `struct` or `semantic`, that were not
+    computed but brought; features_fingerprint: sha256 over these, empty without any.
     """
 
     name: str
@@ -30,3 +31,10 @@ class Dataset:
     fingerprint: str
     titles: tuple[str, ...] | None = None
     notes: tuple[str, ...] = field(default=())
+    given: tuple[str, ...] = ()
+    features_fingerprint: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What `data.fingerprint` of a config compares: of graph and scores, and of the given features behind a `+`."""
+        return "+".join(filter(None, (self.fingerprint, self.features_fingerprint)))

@@ -26,36 +26,34 @@ from licap.graph import KnowledgeGraph
 
 Features = NDArray[np.float32]
 Progress = Callable[[str], None]
+CHANNELS = ("struct", "semantic")
 # Part of every key: raise it when the same settings come to mean other features.
 _METHOD = 1
 
 
-def complete_features(raw: RawGraph, config: DataConfig, *, progress: Progress) -> Mapping[str, Features]:
+def complete_features(
+    raw: RawGraph, config: DataConfig, given: Mapping[str, Features], *, progress: Progress
+) -> Mapping[str, Features]:
     """The channels of `config.features`: struct, semantic, both of them, or concat (structure, then semantic).
 
-    Returns: an entry for each channel, [N, D] float32. Raises: DataError where a file is wrong or texts are missing;
-    StoreError where computed features cannot be kept.
+    given: what need not be computed of them. Returns: an entry for each channel, [N, D] float32. Raises: DataError
+    where texts are missing; StoreError where computed features cannot be kept.
     """
-    makers = {"struct": [_struct], "semantic": [_semantic], "concat": [_struct, _semantic]}
-    parts = {name: [make(raw, config, progress) for make in makers[name]] for name in config.channels}
-    return {name: each[0] if len(each) == 1 else np.concatenate(each, axis=1) for name, each in parts.items()}
+    computing = {"struct": _struct, "semantic": _semantic}
+    parts = {name: given[name] if name in given else computing[name](raw, config, progress) for name in config.parts}
+    if config.features == "concat":
+        return {"concat": np.concatenate([parts["struct"], parts["semantic"]], axis=1)}
+    return parts
 
 
-def given_features(raw: RawGraph, config: DataConfig) -> dict[str, Features]:
+def given_features(raw: RawGraph, config: DataConfig, names: Sequence[str] = CHANNELS) -> dict[str, Features]:
     """The features that need no computing: files of one's own, and what came along. Raises: DataError."""
     own = {"struct": config.struct_file, "semantic": config.semantic_file}
-    files = {name: load_own_features(Path(path), raw.names) for name, path in own.items() if path is not None}
-    return dict(raw.features) | files
-
-
-def _given(raw: RawGraph, path: str | None, name: str) -> Features | None:
-    return raw.features.get(name) if path is None else load_own_features(Path(path), raw.names)
+    files = {name: load_own_features(Path(path), raw.names) for name, path in own.items() if path and name in names}
+    return {name: raw.features[name] for name in names if name in raw.features} | files
 
 
 def _struct(raw: RawGraph, config: DataConfig, progress: Progress) -> Features:
-    given = _given(raw, config.struct_file, "struct")
-    if given is not None:
-        return given
     order = NameOrder.of(raw.names)
     graph = canonical_graph(raw, order)
 
@@ -72,9 +70,6 @@ def _struct(raw: RawGraph, config: DataConfig, progress: Progress) -> Features:
 
 
 def _semantic(raw: RawGraph, config: DataConfig, progress: Progress) -> Features:
-    given = _given(raw, config.semantic_file, "semantic")
-    if given is not None:
-        return given
     texts = node_texts(raw)
     if texts is None:
         raise DataError(

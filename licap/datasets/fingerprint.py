@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,15 @@ def fingerprint(
     add_array(digest, importance, "<f4")
     add_array(digest, valid, "u1")
     return digest.hexdigest()
+
+
+def features_fingerprint(features: Mapping[str, NDArray[np.float32]]) -> str:
+    """Hash of the features that a data set brings, by name; empty without any."""
+    digest = hashlib.sha256()
+    for name in sorted(features):
+        add_texts(digest, [name])
+        add_array(digest, features[name], "<f4")
+    return digest.hexdigest() if features else ""
 
 
 def add_texts(digest: hashlib._Hash, texts: Iterable[str]) -> None:

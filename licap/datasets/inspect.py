@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from licap.config import DataConfig, PretrainConfig
 from licap.datasets.features import given_features
+from licap.datasets.fingerprint import fingerprint
 from licap.datasets.lookalikes import look_alike_warnings
 from licap.datasets.raw import RawGraph
 from licap.datasets.registry import LEAST_LABELLED, load_raw
@@ -108,6 +109,7 @@ def _counts(raw: RawGraph) -> list[str]:
         "repeated triples": f"{repeated_triples(graph):,}",
         "self loops": f"{self_loops(graph):,}",
         "isolated nodes": f"{isolated_nodes(graph).sum():,}",
+        "fingerprint": fingerprint(graph, names=raw.names, importance=raw.importance, valid=raw.valid),
     }
     return [raw.name, *(f"  {name:18}{value}" for name, value in rows.items())]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from licap.config import DataConfig
 from licap.datasets import published, synthetic, tsv
 from licap.datasets.dataset import Dataset
-from licap.datasets.features import complete_features
-from licap.datasets.fingerprint import fingerprint
+from licap.datasets.features import complete_features, given_features
+from licap.datasets.fingerprint import features_fingerprint, fingerprint
 from licap.datasets.raw import RawGraph
 from licap.errors import DataError
 
@@ -45,15 +46,39 @@ def load_dataset(config: DataConfig, *, progress: Callable[[str], None] = lambda
     """
     raw = load_raw(config)
     labelled = _check(raw, config.path or raw.name)
-    features = complete_features(raw, config, progress=progress)
+    given = given_features(raw, config, config.parts)
+    known = check_fingerprint(raw, given, config)
+    features = complete_features(raw, config, given, progress=progress)
+    return completed(raw, features, fingerprint=known, given=given, notes=raw.notes + labelled)
+
+
+def check_fingerprint(raw: RawGraph, given: Mapping[str, NDArray[np.float32]], config: DataConfig) -> str:
+    """The fingerprint of graph and scores. Raises: DataError where the config names other data, or other features."""
     known = fingerprint(raw.graph, names=raw.names, importance=raw.importance, valid=raw.valid)
-    return completed(raw, features, fingerprint=known, notes=raw.notes + labelled)
+    if config.fingerprint is None:
+        return known
+    wanted, _, wanted_features = config.fingerprint.partition("+")
+    found = features_fingerprint({name: given[name] for name in config.parts if name in given})
+    what = f"graph or scores (fingerprint {known[:16]}, not {wanted[:16]})" if wanted != known else ""
+    if not what and wanted_features and wanted_features != found:
+        what = f"features (fingerprint {found[:16] or 'none'}, not {wanted_features[:16]})"
+    if what:
+        raise DataError(
+            f"{config.path or raw.name}: has other {what} than the config was made for. Set data.path to the data that "
+            "are meant; if it is these, run with --other-data, or set data.fingerprint to null."
+        )
+    return known
 
 
 def completed(
-    raw: RawGraph, features: Mapping[str, NDArray[np.float32]], *, fingerprint: str, notes: tuple[str, ...] = ()
+    raw: RawGraph,
+    features: Mapping[str, NDArray[np.float32]],
+    *,
+    fingerprint: str,
+    given: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """A data set of what its source gave, and its features."""
+    """A data set of what its source gave, and its features. given: those of them that were not computed."""
     return Dataset(
         name=raw.name,
         graph=raw.graph,
@@ -64,6 +89,8 @@ def completed(
         fingerprint=fingerprint,
         titles=raw.titles,
         notes=notes,
+        given=tuple(given),
+        features_fingerprint=features_fingerprint(given),
     )
 
 
