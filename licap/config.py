@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from licap.conditions import Condition, one_of, other_than
+from licap.conditions import one_of, other_than
 from licap.data_config import DataConfig as DataConfig
 from licap.data_config import Node2vecConfig as Node2vecConfig
 from licap.data_config import SyntheticConfig as SyntheticConfig
@@ -51,7 +51,6 @@ _TOP = (*_PRETRAINED, other_than("pretrain.eta1", 0.0, "above 0"))
 _BINNED = (*_PRETRAINED, other_than("pretrain.eta2", 0.0, "above 0"))
 _STAGE_2 = (one_of("downstream.model", *TRAINED_MODELS),)
 _BINOMIAL = (one_of("pretrain.beta.kind", "binomial"),)
-_CUDA = (Condition("runtime.device", lambda device: str(device).startswith("cuda"), "cuda"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,9 +251,7 @@ class RuntimeConfig(Checked):
         "backend of attention and sums; auto: numba on the CPU from 50,000 edges, else torch",
         ["auto", "numba", "torch", "triton", "dgl"],
     )
-    cuda_graphs: bool = flag(
-        False, "record what epochs launch on a GPU, and replay it; backend triton only", acts=_CUDA
-    )
+    cuda_graphs: bool = flag(False, "record what epochs launch on a GPU, and replay it; backend triton only")
     threads: int | None = whole(
         None,
         "CPU threads; null: all cores that may be used. Another count can change the last digits",

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from licap.commands import program
 from licap.console import exit_status, say
 from licap.errors import ConfigError
 from licap.files import write_file_atomically
@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def export_config(study: Study, space: SearchSpace, out: Path, *, rank: int) -> None:
     """Writes the config of a rank. Raises: StoreError."""
     row = pick(leaderboard(study.trials(), space), rank)
-    folds = f" --folds {','.join(map(str, space.folds))}" if len(space.folds) > 1 else ""
-    command = f"licap run {shlex.quote(str(out))}{folds}"
-    text = exported_text(row, space, study=study.name, command=command)
+    folds = ["--folds", ",".join(map(str, space.folds))] if len(space.folds) > 1 else []
+    command = program("licap", "run", out, *folds)
+    text = exported_text(row, space, study=study, command=command)
     replaced = replaced_by(out, text)
     write_file_atomically(out, text)
     say(f"{out}: {described(row, space, study=study.name)}")
@@ -86,7 +86,7 @@ def export_storage(study: Study, space: SearchSpace, out: Path) -> None:
     say(f"{out}: study {study.name} for Optuna, {leaderboard(trials, space).counts()}")
     if replaced is not None:
         say(f"replaced the export of {replaced}")
-    say(f"look at it: optuna-dashboard {shlex.quote(f'sqlite:///{out}')}")
+    say(f"look at it: {program('optuna-dashboard', f'sqlite:///{out.absolute()}')}")
 
 
 if __name__ == "__main__":

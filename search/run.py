@@ -159,9 +159,10 @@ def search(space: SearchSpace, options: argparse.Namespace) -> int:
         )
     code = ended_by_failures(outcome, space) or exit_code(outcome.trials)
     if unshown:
-        raise StoreError(
-            f"{unshown[0]} The study {outcome.study} is whole: `python search/summarize.py {outcome.study}` prints it."
-        )
+        from search.insight.next_steps import summary_command
+
+        command = summary_command(outcome.study, options.root)
+        raise StoreError(f"{unshown[0]} The study {outcome.study} is whole: `{command}` prints it.")
     return code or (2 if outcome.summary_errors else 0)
 
 

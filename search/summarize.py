@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from licap.console import exit_status, say, tell
 from search.chosen import add_study, chosen_study
 from search.insight import leaderboard, render_text, summary_files, terminal_width, write_summary
+from search.insight.next_steps import resume_command
 from search.space import SearchSpace
 from search.study import Study
+from search.tracking import tracking_uri
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +49,9 @@ def summary_text(study: Study, space: SearchSpace) -> str:
     if owner is not None:
         lines.append(f"the study is still being run by {owner}: a later summary may show more")
     elif any(row.state == "running" for row in board):
-        lines.append(f"the search was killed: search/run.py --resume --study {study.name} goes on with it")
+        root = study.folder.parents[1]
+        command = resume_command(study.name, root, tracking_uri(root, None))
+        lines.append(f"the search was killed: `{command}` goes on with it")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 import yaml
 from study_cases import modules_after, run_door, write_study
 
-from licap.config import load_config
+from licap.config import TrialConfig, load_config
 from licap.fields import flatten
+from licap.portable import active_values
 from search.insight import best_config
 from search.space import SearchSpace
 from search.study import Study
@@ -33,38 +35,53 @@ def export(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return run_door(cwd, "export.py", *words)
 
 
+def command_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The words behind `licap` of the command that runs an export again."""
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("run it again: ")]
+    program, *words = shlex.split(line.removeprefix("run it again: "))
+    assert Path(program).name == "licap"
+    return words
+
+
+def located(config: TrialConfig, folder: Path) -> TrialConfig:
+    """The config as the command found it: its only relative path is the default one."""
+    return config.with_values({"data.cache": str(folder / config.data.cache)})
+
+
 def test_the_best_config_is_written_and_loads(root: Path, tmp_path: Path) -> None:
     done = export(tmp_path, "first", "--root", str(root))
     assert (done.returncode, done.stderr) == (0, "")
     assert "trial 1 of study first, rank 1 by validation Spearman (0.7500)" in done.stdout
-    assert "licap run best.yaml" in done.stdout
+    assert command_of(done) == ["run", str(tmp_path / "best.yaml")]
     study = Study.open(root, "first")
-    assert load_config(tmp_path / "best.yaml") == best_config(study.trials(), SearchSpace.load(study.space_path), 1)
+    ran = best_config(study.trials(), SearchSpace.load(study.space_path), 1)
+    assert active_values(load_config(tmp_path / "best.yaml")) == active_values(located(ran, tmp_path))
     text = (tmp_path / "best.yaml").read_text(encoding="utf-8")
-    assert (
-        text.startswith("# trial 1 of study first") and "# Validation Spearman: 0.75\n# Run it: licap run best" in text
-    )
+    assert text.startswith("# trial 1 of study first") and "# Validation Spearman: 0.75\n# Run it: " in text
 
 
 def test_of_a_study_with_folds_the_command_names_them(root: Path, tmp_path: Path) -> None:
     done = export(tmp_path, "folded", "--root", str(root))
-    assert done.returncode == 0 and "run it again: licap run best.yaml --folds 2,0" in done.stdout
+    command = ["run", str(tmp_path / "best.yaml"), "--folds", "2,0"]
+    assert done.returncode == 0 and command_of(done) == command
     text = (tmp_path / "best.yaml").read_text(encoding="utf-8")
     assert "# Validation Spearman: 0.5, the mean over folds 2, 0\n" in text
-    assert "# Run it: licap run best.yaml --folds 2,0\n" in text
+    assert f"/licap run {tmp_path}/best.yaml --folds 2,0\n" in text.replace(" licap ", " /licap ")
 
 
 def test_the_file_holds_plain_scalars_with_all_their_bits(root: Path, tmp_path: Path) -> None:
     assert export(tmp_path, "first", "--root", str(root), "--rank", "3").returncode == 0
     flat = flatten(yaml.safe_load((tmp_path / "best.yaml").read_text(encoding="utf-8")))
     assert all(isinstance(value, (float, int, str, type(None))) for value in flat.values())
-    assert flat == load_config(tmp_path / "best.yaml").flat()
+    assert flat == active_values(load_config(tmp_path / "best.yaml")) | flat
+    assert flat.items() <= load_config(tmp_path / "best.yaml").flat().items()
     assert flat["pretrain.imp_ratio"] == 0.1 / 3 and flat["pretrain.eta2"] == 1 / 3
 
 
 def test_without_a_name_the_latest_study_is_exported(root: Path, tmp_path: Path) -> None:
     done = export(tmp_path, "--root", str(root), "--out", "a folder/config.yaml")
-    assert done.returncode == 0 and "study second" in done.stdout and "licap run 'a folder/config.yaml'" in done.stdout
+    assert done.returncode == 0 and "study second" in done.stdout
+    assert command_of(done) == ["run", str(tmp_path / "a folder" / "config.yaml")]
     assert load_config(tmp_path / "a folder" / "config.yaml").pretrain.eta2 == 1 / 3
 
 
@@ -153,7 +170,8 @@ def test_a_whole_study_is_written_for_optuna(root: Path, tmp_path: Path) -> None
         done = export(tmp_path, "first", "--what", "optuna", "--root", str(root))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("study.db: study first for Optuna, 4 trials: 3 complete, 1 failed\n")
-        assert "optuna-dashboard sqlite:///study.db" in done.stdout and all(each in done.stdout for each in words)
+        assert f"optuna-dashboard sqlite:///{tmp_path}/study.db" in done.stdout
+        assert all(each in done.stdout for each in words)
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
     loaded = optuna.load_study(study_name="first", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert [trial.value for trial in loaded.trials] == [0.25, 0.75, None, 0.5]

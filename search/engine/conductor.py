@@ -21,6 +21,7 @@ from search.engine.past import Cut, Past, judged
 from search.engine.side import SideTracker
 from search.engine.watch import Watch
 from search.insight import curves_csv, leaderboard
+from search.insight.exported import trial_yaml
 from search.space import SearchSpace
 from search.strategy import Decision, Proposer, Pruner
 from search.study import Study
@@ -162,7 +163,7 @@ class Conductor:
             self._end(number, "failed", Failure("invalid-config", str(error)))
             return None
         told = beginning(config, self._space, self._origin)
-        self._running[number].artifacts["config.yaml"] = config.to_yaml()
+        self._running[number].artifacts["config.yaml"] = trial_yaml(config, self._space, self._study)
         self._tracker.start_trial(number, told.params, told.tags)
         return Assignment(
             number,

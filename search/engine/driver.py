@@ -33,7 +33,7 @@ from search.engine.resources import (
 )
 from search.engine.settled import settled
 from search.engine.watch import watch_for
-from search.space import SearchSpace
+from search.space import SearchSpace, as_begun, located
 from search.space.memory import GraphSize
 from search.strategy import Proposer, Pruner, build_pruner
 from search.study import Study
@@ -57,10 +57,12 @@ def run_search(
     """Runs a study, or what is left of it. Nothing is written before space, slots, store, data and Ray are checked.
 
     show: is called once, when all trials are recorded and before pictures are drawn and stores are closed.
-
+    The study's folder and all that it reads are named by absolute paths, so that it goes on from any folder.
     study_name: None: the space's, with a number where that is taken. resume: goes on with the study of that name.
     Raises: LicapError with a sentence for people.
     """
+    root = root.absolute()
+    space = _as_begun(space, root, study_name or space.name) if resume else located(space)
     if resume:
         done = settled(space, root, study_name or space.name, tracking, progress, show)
         if done is not None:
@@ -85,7 +87,7 @@ def run_search(
             check_resources(space, session.machines, where="this machine" if ray_address is None else "the cluster")
             if interruption.asked:
                 raise Stopped(interruption.signal or signal.SIGINT)
-            study = stack.enter_context(_study(space, root, study_name, dataset.fingerprint, progress, resume=resume))
+            study = stack.enter_context(_study(space, root, study_name, dataset, progress, resume=resume))
             proposer, pruner = _proposer(space), _pruner(space)
             past = recall(study, space, proposer, pruner) if resume else Past()
             origin = origin_tags(dataset)
@@ -109,7 +111,7 @@ def run_search(
                 finally:
                     conductor.close()
         outcome = SearchOutcome(study.name, study.trials(), uri, conductor.stop_reason, (), interruption.signal)
-        problems = summarise(outcome, space, side, study.folder, show)
+        problems = summarise(outcome, space, side, study, show)
     return replace(outcome, store_errors=side.errors, summary_errors=problems)
 
 
@@ -162,22 +164,28 @@ def _study(
     space: SearchSpace,
     root: Path,
     name: str | None,
-    dataset: str,
+    dataset: Dataset,
     progress: Callable[[str], None],
     *,
     resume: bool,
 ) -> Study:
     """The study to write to; says what was put in order."""
-    text = space.to_yaml()
+    text, given = space.to_yaml(), dataset.given
+    known, features = dataset.fingerprint, dataset.features_fingerprint
     if resume:
-        study = Study.resume(root, name or space.name, dataset)
+        study = Study.resume(root, name or space.name, known, features=features, given=given)
         for sentence in study.mended:
             progress(sentence)
         study.replace_space(text)
         return study
     if name is None:
-        return Study.create_free(root, space.name, text, dataset)
-    return Study.create(root, name, text, dataset)
+        return Study.create_free(root, space.name, text, known, features=features, given=given)
+    return Study.create(root, name, text, known, features=features, given=given)
+
+
+def _as_begun(space: SearchSpace, root: Path, name: str) -> SearchSpace:
+    study = Study.open(root, name)
+    return as_begun(SearchSpace.load(study.space_path), space, data_known=bool(study.origin.dataset))
 
 
 def _pruner(space: SearchSpace) -> Pruner:

@@ -20,8 +20,10 @@ from search.insight import (
     summary_table,
     write_summary,
 )
+from search.insight.exported import trial_yaml
+from search.insight.next_steps import summary_command
 from search.space import SearchSpace
-from search.study import TrialRecord
+from search.study import Study, TrialRecord
 from search.tracking import State, git_commit
 
 # How the study's run ends in the tracking store, where that is not as complete.
@@ -50,7 +52,7 @@ def origin_tags(dataset: Dataset) -> dict[str, object]:
     """Where every run of a study comes from."""
     return {
         "dataset": dataset.name,
-        "dataset_fingerprint": dataset.fingerprint,
+        "dataset_fingerprint": dataset.identity,
         "git_commit": git_commit(Path(__file__)),
     }
 
@@ -69,7 +71,7 @@ def summarise(
     outcome: SearchOutcome,
     space: SearchSpace,
     tracker: SideTracker,
-    folder: Path,
+    study: Study,
     show: Callable[[SearchOutcome], object],
 ) -> tuple[str, ...]:
     """Shows what was found, ends the study's own run with it, and writes table and pictures into the study's folder.
@@ -85,23 +87,24 @@ def summarise(
             files = summary_files(outcome.trials, space, study=outcome.study)
     except PictureError as error:
         problems.append(str(error))
-    _end_run(outcome, space, tracker, files)
+    _end_run(outcome, space, tracker, study, files)
     try:
-        write_summary(folder, files)
+        write_summary(study.folder, files)
     except StoreError as error:
         problems.append(str(error))
     for problem in problems:
-        tell(f"error: {problem}. The record is whole: `python search/summarize.py {outcome.study}` makes up for it.")
+        command = summary_command(outcome.study, study.folder.parents[1])
+        tell(f"error: {problem}. The record is whole: `{command}` makes up for it.")
     return tuple(problems)
 
 
 def _end_run(
-    outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, files: Mapping[str, str | bytes]
+    outcome: SearchOutcome, space: SearchSpace, tracker: SideTracker, study: Study, files: Mapping[str, str | bytes]
 ) -> None:
     board = leaderboard(outcome.trials, space)
     artifacts = dict(files) | {"leaderboard.txt": render_text(board)}
     metrics: Mapping[str, float] = {}
     if board.ranked:
-        artifacts["best.yaml"] = best_config(outcome.trials, space, rank=1).to_yaml()
+        artifacts["best.yaml"] = trial_yaml(best_config(outcome.trials, space, rank=1), space, study)
         metrics = board.ranked[0].metrics
     tracker.finish(metrics, artifacts, state=_ENDS.get(outcome.stop_reason, "complete"))

@@ -28,9 +28,7 @@ def outlook(
 ) -> Iterator[str]:
     """Sentences for people, one each: a name that is taken, then every reason not to start. Options as `run_search`."""
     if resume:
-        yield from _refusals(
-            lambda: check_same(SearchSpace.load(Study.open(root, study_name or space.name).space_path), space)
-        )
+        yield from _refusals(lambda: _check_study(space, root, study_name or space.name))
     elif study_name is None:
         yield from other_name(root, space.name)
     else:
@@ -39,6 +37,11 @@ def outlook(
     if ray_address is None:
         yield from _refusals(lambda: checked_machine(space))
     yield from _refusals(lambda: preflight(tracking_uri(root, tracking)))
+
+
+def _check_study(space: SearchSpace, root: Path, name: str) -> None:
+    study = Study.open(root, name)
+    check_same(SearchSpace.load(study.space_path), space, data_known=bool(study.origin.dataset))
 
 
 def other_name(root: Path, stem: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from search.engine.reconcile import tracked
 from search.engine.subject import subject_of
 from search.insight.folder_checks import folder_checks
 from search.insight.run_checks import run_checks
-from search.space import SearchSpace, check_same
+from search.space import SearchSpace
 from search.study import FINAL, Study
 from search.study.events import StudyEnded
 from search.tracking import preflight, tracking_uri
@@ -33,13 +33,12 @@ def settled(
 
     What `search/check.py` finds amiss and says that a resumed search mends, is mended. tracking: as `--tracking-uri`.
 
-    Raises: StoreError where the study is not there, or is being run; ConfigError where it began with another space.
+    Raises: StoreError where the study is not there, or is being run.
     """
     study = Study.open(root, name)
     owner = study.owner()
     if owner is not None:
         raise StoreError(f"{study.folder}: is being written by {owner}. Wait for it, or stop it.")
-    check_same(SearchSpace.load(study.space_path), space)
     trials, uri = study.trials(), tracking_uri(root, tracking)
     cut_off = sum(trial.state not in FINAL for trial in trials)
     if len(trials) - cut_off < space.trials:
@@ -84,7 +83,8 @@ def _settle(
     preflight(uri)
     dataset = load_dataset(config_from(space.base).data, progress=progress)
     with ExitStack() as stack:
-        study = stack.enter_context(Study.resume(root, name, dataset.fingerprint))
+        known, features, given = dataset.fingerprint, dataset.features_fingerprint, dataset.given
+        study = stack.enter_context(Study.resume(root, name, known, features=features, given=given))
         for sentence in study.mended:
             progress(sentence)
         # Whatever fails below, the study itself has come to its end.
@@ -92,5 +92,5 @@ def _settle(
         origin = origin_tags(dataset)
         side = stack.enter_context(tracked(study, space, uri, origin, progress, resume=True))
         outcome = SearchOutcome(name, study.trials(), uri, None, ())
-        problems = summarise(outcome, space, side, study.folder, show)
+        problems = summarise(outcome, space, side, study, show)
     return replace(outcome, store_errors=side.errors, summary_errors=problems)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from licap.config import TrialConfig
+from licap.fields import specs_of
 from search.engine.entries import end_tags, recorded_beginning
 from search.insight.checks import SETTLED_S, Expected, Subject
 from search.space import SearchSpace
@@ -46,4 +48,6 @@ def _expected(trial: TrialRecord, space: SearchSpace) -> Expected:
     """What a search tells its tracking store of a trial."""
     told = recorded_beginning(trial.values, space, {})
     tags = told.tags if trial.state == "running" else {**told.tags, **end_tags(trial)}
-    return Expected(params={**told.params, **trial.values}, searched=frozenset(trial.values), tags=tags)
+    # Data may have been moved since: what they are is in the record, and not where they were.
+    fixed = {name: value for name, value in told.params.items() if not specs_of(TrialConfig)[name].is_path}
+    return Expected(params={**fixed, **trial.values}, searched=frozenset(trial.values), tags=tags)

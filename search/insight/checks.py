@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from licap.fields import Scalar
+from search.insight.next_steps import resume_command
 from search.insight.render import trials_text
 from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, Study, TrialRecord
+from search.study import Study, TrialRecord
 from search.study.lock import Owner
+from search.tracking import tracking_uri
 
 MAX_LINES = 20
 # A tracker waits at most this long for its store; what is older should be there.
@@ -91,16 +92,9 @@ class Subject:
 
     def resume(self, what: str) -> str:
         """The remedy where a resumed search does the rest."""
-        words = ["python", "search/run.py", "--resume", "--study", self.study.name]
-        words += self.place()
-        if self.tracking is not None:
-            words += ["--tracking-uri", self.tracking]
+        command = resume_command(self.study.name, self.root, tracking_uri(self.root, self.tracking))
         when = "once the search has ended, " if self.running else ""
-        return f"{when}`{shlex.join(words)}` {what}"
-
-    def place(self) -> list[str]:
-        """The options of a command that say where studies are kept."""
-        return [] if self.root == DEFAULT_ROOT else ["--root", str(self.root)]
+        return f"{when}`{command}` {what}"
 
 
 def report_text(subject: Subject, checks: Sequence[Check], heading: str) -> str:

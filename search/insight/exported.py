@@ -9,23 +9,40 @@ import hashlib
 import re
 from pathlib import Path
 
+from licap.config import TrialConfig, config_from
 from licap.errors import StoreError
+from licap.portable import portable_yaml
 from search.insight.leaderboard import Row
 from search.space import SearchSpace
+from search.study import Study
 
+# What decides on graph and scores, and on features.
+_GRAPH, _FEATURES = ("dataset", "path", "synthetic"), ("features", "struct_file", "semantic_file")
 _ORIGIN = re.compile(r"# (trial \d+ of study [^\s,]+),")
 _SEAL = "# replaced by a later export, unless somebody has changed it: {}\n"
 
 
-def exported_text(row: Row, space: SearchSpace, *, study: str, command: str) -> str:
-    """The complete config of a trial as sealed YAML. command: runs it."""
+def trial_yaml(config: TrialConfig, space: SearchSpace, study: Study) -> str:
+    """A trial's config as YAML that repeats it from any folder: what acts, where the data lie and what they are."""
+    own, base, origin = config.data, config_from(space.base).data, study.origin
+    if not origin.dataset or any(getattr(own, name) != getattr(base, name) for name in _GRAPH):
+        # The record names the data of the space's own path alone.
+        return portable_yaml(config, fingerprint=own.fingerprint)
+    if any(getattr(own, name) != getattr(base, name) for name in _FEATURES):
+        return portable_yaml(config, fingerprint=origin.dataset)
+    fingerprint = "+".join(filter(None, (origin.dataset, origin.features)))
+    return portable_yaml(config, fingerprint=fingerprint, given=origin.given)
+
+
+def exported_text(row: Row, space: SearchSpace, *, study: Study, command: str) -> str:
+    """The config of a trial as sealed YAML. command: runs it."""
     value = f"Validation {space.metric.label}: {row.value!r}"
     if len(space.folds) > 1:
         value += f", the mean over folds {', '.join(map(str, space.folds))}"
-    head = (described(row, space, study=study), value, f"Run it: {command}")
+    head = (described(row, space, study=study.name), value, f"Run it: {command}")
     # A file's name may hold line ends, which must not end the comment.
     text = "".join(f"# {line}\n" for line in "\n".join(head).splitlines())
-    body = space.config_for(row.values).to_yaml()
+    body = trial_yaml(space.config_for(row.values), space, study)
     return text + _seal(text + body) + body
 
 

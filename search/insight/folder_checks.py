@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from licap.commands import program
 from search.insight.checks import SETTLED_S, Check, Difference, Subject, counted
+from search.insight.next_steps import summary_command
 from search.insight.summary import TABLE
 from search.study import FINAL
 from search.study.lock import left_lock
@@ -83,8 +84,7 @@ def _table(subject: Subject) -> Check:
     told = _told(path)
     if told is None or subject.running:
         return Check("table", "the search still runs" if subject.running else f"there is no {TABLE} yet")
-    command = shlex.join(["python", "search/summarize.py", subject.study.name, *subject.place()])
-    remedy = f"`{command}` writes it anew"
+    remedy = f"`{summary_command(subject.study.name, subject.root)}` writes it anew"
     differences = [
         Difference(f"{states.get(number, 'not there')} in the record, {told.get(number, 'not there')} in {TABLE}",
                    remedy, int(number) if number.isdecimal() else None)
@@ -122,4 +122,4 @@ def _told(path: Path) -> dict[str, str] | None:
 
 
 def _removal(path: Path) -> str:
-    return f"nobody needs it any more: `{shlex.join(['rm', str(path)])}`"
+    return f"nobody needs it any more: `{program('rm', path)}`"

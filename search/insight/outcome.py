@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from search.insight.leaderboard import leaderboard
+from search.insight.next_steps import export_command, resume_command, summary_command
 from search.insight.render import render_text, terminal_width
 from search.space import SearchSpace
-from search.study import DEFAULT_ROOT, TrialRecord
+from search.study import TrialRecord
 from search.tracking.uris import shown, ui_command
 
 
@@ -28,7 +28,7 @@ def outcome_text(
     board = leaderboard(trials, space)
     lines = [render_text(board, terminal_width()), "", f"study {study}: {board.counts()}"]
     if stop_reason is not None:
-        lines.append(f"stopped before its end: {stop_reason} (the same command with --resume --study {study} goes on)")
+        lines.append(f"stopped before its end: {stop_reason}")
     if board.ranked:
         best = board.ranked[0]
         lines.append(f"best: trial {best.trial}, validation {space.metric.label} {best.value:.4f}")
@@ -40,6 +40,8 @@ def outcome_text(
     else:
         lines.append(f"pictures and table:     {root / 'studies' / study} (plots/*.png, leaderboard.csv)")
     lines.append(f"look at the runs:       {ui_command(tracking_uri)}")
+    if stop_reason is not None:
+        lines.append(f"go on with the search:  {resume_command(study, root, tracking_uri)}")
     if board.ranked:
         lines.append(f"export the best config: {export_command(study, root)}")
     return "\n".join(lines)
@@ -69,18 +71,3 @@ def outcome_json(
         "export_command": export_command(study, root) if board.ranked else None,
     }
     return json.dumps(outcome, indent=2, allow_nan=False)
-
-
-def export_command(study: str, root: Path) -> str:
-    """The command that writes the study's best config."""
-    return _command("export", study, root)
-
-
-def summary_command(study: str, root: Path) -> str:
-    """The command that draws the study's pictures."""
-    return _command("summarize", study, root)
-
-
-def _command(script: str, study: str, root: Path) -> str:
-    where = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
-    return f"python search/{script}.py {study}{where}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from licap.commands import script
 from licap.errors import ConfigError, StoreError
 from licap.fields import nearest
 from licap.metrics import METRICS, Metric
@@ -125,7 +126,8 @@ def _refuse_pruned(trials: Sequence[TrialRecord]) -> None:
     if pruned:
         raise StoreError(
             f"{len(pruned)} of {len(trials)} trials were pruned, so nobody knows what they would have come to. "
-            "Record a study in which every trial runs to its end: python search/run.py --space FILE --set pruner=none"
+            "Record a study in which every trial runs to its end: "
+            + script("run.py", "--space", "FILE", "--set", "pruner=none")
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from licap.commands import program
 from licap.errors import StoreError
 from search.insight.checks import Check, Difference, Expected, Subject, counted
 from search.insight.leaderboard import leaderboard
@@ -57,7 +58,7 @@ def _integrity(path: Path) -> Check:
     except StoreError as error:
         complaints, change = (str(error),), None
     remedy = (
-        f"`sqlite3 {shlex.quote(str(path))} .recover` saves what can be read, of all studies; or move the file away, "
+        f"`{program('sqlite3', path, '.recover')}` saves what can be read, of all studies; or move the file away, "
         "and a resumed search writes this study's runs anew from its record"
     )
     found = "passes SQLite's integrity check" if not complaints else "is damaged"
@@ -201,7 +202,7 @@ class _Runs:
         return Difference(f"{said.text} (run {run.run_id})", remedy, trial.number)
 
     def _mlflow(self, verb: str) -> str:
-        return f"`MLFLOW_TRACKING_URI={shlex.quote(self._uri)} mlflow runs {verb} --run-id RUN`"
+        return f"`MLFLOW_TRACKING_URI={shlex.quote(self._uri)} {program('mlflow', 'runs', verb, '--run-id', 'RUN')}`"
 
 
 def _status(state: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from search.space.changes import check_same
+from search.space.changes import as_begun, check_same
 from search.space.estimate import describe
 from search.space.grid import grid_points, num_points
+from search.space.located import located
 from search.space.parameter import Parameter
 from search.space.settings import PrunerConfig, Resources, SamplerConfig
 from search.space.space import SearchSpace
@@ -15,8 +16,10 @@ __all__ = [
     "Resources",
     "SamplerConfig",
     "SearchSpace",
+    "as_begun",
     "check_same",
     "describe",
     "grid_points",
+    "located",
     "num_points",
 ]

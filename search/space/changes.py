@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from licap.errors import ConfigError
 from licap.fields import flatten
 from licap.spelling import shown
+from search.space.located import located
 from search.space.space import SearchSpace
 
 # How long and how widely a study is run; what a trial computes and what is proposed do not depend on it.
@@ -18,9 +20,15 @@ FREE = (
 _ABSENT = object()
 
 
-def check_same(before: SearchSpace, now: SearchSpace) -> None:
-    """Raises: ConfigError with every key that differs, budgets aside: trials of two spaces are not one study."""
-    old, new = _flat(before), _flat(now)
+def check_same(before: SearchSpace, now: SearchSpace, *, data_known: bool = False) -> None:
+    """Raises: ConfigError with every key that differs, budgets aside: trials of two spaces are not one study.
+
+    data_known: whether a fingerprint tells the data themselves, so that they may lie elsewhere by now.
+    """
+    old, new = _flat(located(before)), _flat(located(now))
+    for name in ("config.data.cache", *(["config.data.path"] if data_known else [])):
+        old.pop(name, None)
+        new.pop(name, None)
     lines = [
         f"{now.source}: {name}: {_words(new.get(name, _ABSENT))}, but the study began with "
         f"{_words(old.get(name, _ABSENT))}."
@@ -30,6 +38,14 @@ def check_same(before: SearchSpace, now: SearchSpace) -> None:
     if lines:
         lines.append("Go on with the space it began with (leave --space out), or start a new study (without --resume).")
         raise ConfigError(lines)
+
+
+def as_begun(before: SearchSpace, now: SearchSpace, *, data_known: bool) -> SearchSpace:
+    """The space with which a study goes on: `now`, its paths spelt as before. Raises as `check_same`."""
+    check_same(before, now, data_known=data_known)
+    there = located(before).base
+    base = {name: before.base[name] if there[name] == value else value for name, value in located(now).base.items()}
+    return replace(now, base=base, parameters=before.parameters, starting_points=before.starting_points)
 
 
 def _flat(space: SearchSpace) -> dict[str, Any]:

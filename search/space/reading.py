@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
+from licap.commands import program
 from licap.config import TrialConfig
 from licap.errors import ConfigError
 from licap.fields import Scalar, construct, nearest_key, parse_all, specs_of
@@ -98,7 +99,7 @@ def _refuse_trial_config(document: YamlDocument) -> None:
     if there & (of_trials - {"seed"}) and not there & (set(file_keys()) - {"seed", "preset"}):
         raise ConfigError(
             f"{document.source}: this is the config of one trial, not a space file. "
-            f"Run it with `licap run {shlex.quote(document.source)}`."
+            f"Run it with `{program('licap', 'run', Path(document.source))}`."
         )
 
 

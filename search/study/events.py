@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from licap.fields import Scalar
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 # Why a trial failed, or was cut off.
 FAILURES = ("oom", "diverged", "invalid-config", "data", "crashed", "timeout", "interrupted")
 
@@ -26,13 +26,16 @@ FAILURES = ("oom", "diverged", "invalid-config", "data", "crashed", "timeout", "
 class Opened:
     """A process begins to write; the first event of a study, and the first after each resume.
 
-    dataset: fingerprint of the data; empty in records of format 1.
+    dataset: fingerprint of graph and scores; empty in records of format 1. given: the features (`struct`, `semantic`)
+    that the data set brings, and features: their fingerprint; both empty without any, and up to format 3.
     """
 
     durable: ClassVar[bool] = True
     pid: int
     host: str
     dataset: str = ""
+    features: str = ""
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

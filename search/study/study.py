@@ -19,6 +19,7 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -53,10 +54,12 @@ class Study:
         self._trials = TrialHistory()
 
     @classmethod
-    def create(cls, root: Path, name: str, space_yaml: str, dataset: str = "") -> Study:
+    def create(
+        cls, root: Path, name: str, space_yaml: str, dataset: str = "", *, features: str = "", given: Sequence[str] = ()
+    ) -> Study:
         """Makes the folder of a new study and holds its lock. Either the whole folder appears or nothing.
 
-        dataset: fingerprint of the data, empty where nobody will ask for it.
+        dataset, features, given: what `Opened` holds of the data; empty where nobody will ask for it.
         Raises: StoreError for a bad name or a root that cannot be written, NameTakenError for one that is taken.
         """
         folder = _folder(root, name)
@@ -66,7 +69,7 @@ class Study:
         try:
             lock = Lock.acquire(draft)
             write_atomically(draft / SPACE_FILE, lambda file: file.write(space_yaml.encode("utf-8")))
-            opened, now = _opened(dataset), time.time()
+            opened, now = _opened(dataset, features, given), time.time()
             write_atomically(draft / RECORD_FILE, lambda file: file.write(header() + encode(opened, now)))
             _rename(draft, folder)
             study = cls(folder, lock, RecordWriter(folder / RECORD_FILE))
@@ -79,11 +82,14 @@ class Study:
         return study
 
     @classmethod
-    def create_free(cls, root: Path, stem: str, space_yaml: str, dataset: str = "") -> Study:
+    def create_free(
+        cls, root: Path, stem: str, space_yaml: str, dataset: str = "", *, features: str = "", given: Sequence[str] = ()
+    ) -> Study:
         """`create` under the name that `free_name` gives, also where others look for one at the same moment."""
         while True:
             try:
-                return cls.create(root, cls.free_name(root, stem), space_yaml, dataset)
+                name = cls.free_name(root, stem)
+                return cls.create(root, name, space_yaml, dataset, features=features, given=given)
             except NameTakenError:
                 continue
 
@@ -98,10 +104,10 @@ class Study:
         return study
 
     @classmethod
-    def resume(cls, root: Path, name: str, dataset: str) -> Study:
+    def resume(cls, root: Path, name: str, dataset: str, *, features: str = "", given: Sequence[str] = ()) -> Study:
         """Goes on writing to a study whose search has ended or was cut off, and holds its lock.
 
-        dataset: fingerprint of the data.
+        dataset, features, given: what `Opened` holds of the data.
         Raises: StoreError for an unknown name, a study that another process writes to (named), a record that cannot be
         read, or other data than the study began with.
         """
@@ -110,9 +116,9 @@ class Study:
         try:
             study = cls(folder, lock, None)
             read_record(folder / RECORD_FILE, study._take)
-            study._check_dataset(dataset)
+            study._check_dataset(dataset, features, tuple(given))
             study._writer = RecordWriter(folder / RECORD_FILE)
-            study.append(_opened(dataset))
+            study.append(_opened(dataset, features, given))
         except BaseException:
             lock.release()
             raise
@@ -125,8 +131,13 @@ class Study:
             raise StoreError(f"{folder.parent}: there is no study {name}{_hint(name, cls.names(root))}.")
         return folder
 
-    def _check_dataset(self, dataset: str) -> None:
-        before = next((event.dataset for event in self._events if isinstance(event, Opened)), "")
+    def _check_dataset(self, dataset: str, features: str, given: tuple[str, ...]) -> None:
+        before, origin = self.origin.dataset, self.origin
+        if origin.features and origin.given == given and origin.features != features:
+            raise StoreError(
+                f"{self.folder}: the study began on other features (fingerprint {origin.features[:16]}, now "
+                f"{features[:16]}). Give it those it began with, or start a new study."
+            )
         if before and before != dataset:
             raise StoreError(
                 f"{self.folder}: the study began on other data (fingerprint {before[:16]}, now {dataset[:16]}). "
@@ -172,6 +183,11 @@ class Study:
     def space_path(self) -> Path:
         """The resolved space file."""
         return self.folder / SPACE_FILE
+
+    @property
+    def origin(self) -> Opened:
+        """What is recorded of the data that the study began on."""
+        return next((event for event in self._events if isinstance(event, Opened)), Opened(pid=0, host=""))
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -273,8 +289,8 @@ class Study:
         self._trials.take(event)
 
 
-def _opened(dataset: str) -> Opened:
-    return Opened(pid=os.getpid(), host=socket.gethostname(), dataset=dataset)
+def _opened(dataset: str, features: str, given: Sequence[str]) -> Opened:
+    return Opened(pid=os.getpid(), host=socket.gethostname(), dataset=dataset, features=features, given=tuple(given))
 
 
 def _folder(root: Path, name: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from licap.commands import program
 from licap.console import tell
 from licap.errors import StoreError
 from licap.files import linked, make_folder
@@ -100,7 +100,7 @@ def moved_artifacts(path: Path, homes: Iterable[str]) -> Moved | None:
                 f"UPDATE {table} SET {column} = replace({column}, {_sql_text(home)}, {_sql_text(target)})"
                 for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"))
             )
-            return Moved(old, shlex.join(["sqlite3", str(path), statements]))
+            return Moved(old, program("sqlite3", path, statements))
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
+from licap.commands import program
 from licap.errors import StoreError
 from licap.files import make_folder
 from search.tracking.database import (
@@ -92,11 +94,16 @@ def open_experiment(client: Any, uri: str, name: str) -> str:
     if found.lifecycle_stage != "active":
         raise StoreError(
             f"{shown(uri)}: the experiment {name} was deleted. Bring it back with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or give another --tracking-uri."
+            f"`{_restoring(uri, found.experiment_id)}`, or give another --tracking-uri."
         )
     if path is not None:
         _check_artifacts(found.artifact_location)
     return str(found.experiment_id)
+
+
+def _restoring(uri: str, experiment_id: str) -> str:
+    command = program("mlflow", "experiments", "restore", "--experiment-id", experiment_id)
+    return f"MLFLOW_TRACKING_URI={shlex.quote(shown(uri) if '@' in uri else uri)} {command}"
 
 
 def is_passing(error: Exception) -> bool:
@@ -127,8 +134,8 @@ def _explained(error: Exception, uri: str) -> Exception:
     if "database schema" in text or "locate revision" in text:
         return StoreError(
             f"{shown(uri)}: the tracking database was made by another version of MLflow than {_mlflow_version()}. "
-            f"If it is older, back it up and run `mlflow db upgrade {uri}`; if it is newer, install that version. "
-            "Or give another --tracking-uri."
+            f"If it is older, back it up and run `{program('mlflow', 'db', 'upgrade', uri)}`; if it is newer, install "
+            "that version. Or give another --tracking-uri."
         )
     if "sqlite3." in line:
         return StoreError(f"{shown(uri)}: {database_complaint(line.rpartition(') ')[2])}")

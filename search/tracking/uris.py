@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from licap.commands import program
 from licap.errors import StoreError
 from licap.paths import expanded
 
@@ -77,13 +77,8 @@ def shown(uri: str) -> str:
 
 
 def ui_command(uri: str) -> str:
-    """What shows the runs: a shell command for a file (relative where it lies below here), a server's address."""
-    path = sqlite_path(uri)
-    if path is None:
-        return shown(uri)
-    here = Path.cwd()
-    short = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"mlflow ui --backend-store-uri {shlex.quote(f'{_PREFIX}{short}')}"
+    """What shows the runs: a shell command for a file, a server's address."""
+    return shown(uri) if sqlite_path(uri) is None else program("mlflow", "ui", "--backend-store-uri", uri)
 
 
 def _server(address: str) -> str:

@@ -119,19 +119,24 @@ def test_the_end_of_a_search_names_the_two_next_commands(space: SearchSpace, tri
     assert "study small-2: 4 trials: 2 complete, 1 pruned, 1 failed" in text
     assert "best: trial 1, validation Spearman 0.6000" in text
     assert f"{Path('mlruns/studies/small-2')} (plots/*.png, leaderboard.csv)" in text
-    assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in text
-    assert text.endswith("python search/export.py small-2")
-    assert words(outcome_text, trials, space, "my runs").endswith("export.py small-2 --root 'my runs'")
+    assert f"mlflow ui --backend-store-uri sqlite:///{Path.cwd()}/mlruns/mlflow.db" in text
+    assert text.endswith(f"/search/export.py small-2 --root {Path.cwd()}/mlruns")
+    assert words(outcome_text, trials, space, "my runs").endswith(f"export.py small-2 --root '{Path.cwd()}/my runs'")
 
 
 def test_a_search_that_was_stopped_says_how_to_go_on(space: SearchSpace, trials: list[TrialRecord]) -> None:
     text = words(outcome_text, trials, space, "mlruns", "interrupted")
-    assert "stopped before its end: interrupted (the same command with --resume --study small-2 goes on)" in text
+    assert "\nstopped before its end: interrupted\n" in text
+    assert f"/search/run.py --resume --study small-2 --root {Path.cwd()}/mlruns\n" in text
+    shown = outcome_text(
+        trials, space, study="small-2", root=Path("mlruns"), tracking_uri="http://me:secret@host:1", stop_reason="x"
+    )
+    assert "--tracking-uri 'http://me:***@host:1'" in shown and "secret" not in shown
 
 
 def test_a_search_without_a_complete_trial_offers_no_export(space: SearchSpace, trials: list[TrialRecord]) -> None:
     text = words(outcome_text, trials[2:], space, "mlruns")
-    assert "best: none" in text and "export" not in text
+    assert "best: none" in text and "export.py" not in text
     assert json.loads(words(outcome_json, trials[2:], space, "mlruns"))["best"] is None
 
 

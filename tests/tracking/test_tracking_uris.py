@@ -63,14 +63,18 @@ def test_a_password_is_not_shown() -> None:
     assert shown("http://me:secret@host:5000") == "http://me:***@host:5000"
 
 
-def test_the_command_is_short_below_this_folder_and_quoted_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", ["mlruns", "it's a root", 'a "b" $HOME `c`'])
+def test_the_command_names_the_database_from_any_folder(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert ui_command(tracking_uri(Path("mlruns"), None)) == (
-        "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"
-    )
-    assert ui_command("sqlite:////a b/mlflow.db") == "mlflow ui --backend-store-uri 'sqlite:////a b/mlflow.db'"
+    command = ui_command(tracking_uri(Path(folder), None))
+    told = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {command}"],
+        cwd="/", capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert Path(told[0]).name == "mlflow"
+    assert told[1:] == ["ui", "--backend-store-uri", f"sqlite:///{tmp_path}/{folder}/mlflow.db"]
 
 
 def test_importing_the_room_does_not_import_mlflow() -> None:
