@@ -173,9 +173,9 @@ def choice(default: str | None, meaning: str, options: Iterable[str], *, acts: C
     return field(default=default, metadata={"meaning": meaning, "choices": tuple(options), "acts": acts})
 
 
-def part(cls: type[T], *, acts: Conditions = (), chosen_by: str = "") -> T:
-    """A field that is a config of its own. acts: of all its options. chosen_by: the option that names it to act."""
-    return field(default_factory=cls, metadata={"acts": acts, "chosen_by": chosen_by})
+def part(cls: type[T], *, acts: Conditions = ()) -> T:
+    """A field that is a config of its own. acts: of all its options."""
+    return field(default_factory=cls, metadata={"acts": acts})
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -245,14 +245,14 @@ _MOST_NAMED = 4
 @cache
 def specs_of(cls: type) -> Mapping[str, FieldSpec]:
     """All leaves of a config class and its parts, by dotted name; its own before its parts', as declared."""
-    hints = _hints_of(cls)
+    hints, chosen_by = _hints_of(cls), getattr(cls, "chosen_by", "")
     found: dict[str, FieldSpec] = {}
     for item in sorted(fields(cls), key=lambda item: is_dataclass(hints[item.name])):
         hint = hints[item.name]
         if is_dataclass(hint):
-            acts = item.metadata["acts"]
-            if item.metadata["chosen_by"]:
-                acts = (*acts, one_of(item.metadata["chosen_by"], item.name))
+            acts = item.metadata.get("acts", ())
+            if chosen_by:
+                acts = (*acts, one_of(chosen_by, item.name))
             for name, spec in specs_of(typing.cast(type, hint)).items():
                 name = f"{item.name}.{name}"
                 found[name] = dataclasses.replace(spec, name=name, acts=(*acts, *spec.acts))
@@ -363,7 +363,12 @@ def values_of(config: object) -> dict[str, Scalar]:
 
 
 class Checked:
-    """A config dataclass that cannot exist with wrong values: field rules, then `cross_problems`."""
+    """A config dataclass that cannot exist with wrong values: field rules, then `cross_problems`.
+
+    chosen_by: the option whose value names the one part that acts; empty where all of them may.
+    """
+
+    chosen_by: typing.ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         own = {

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from licap.conditions import one_of
 from licap.errors import Problem
 from licap.fields import Checked, choice, flag, part, real, whole
-
-T = TypeVar("T")
 
 # Far above what anybody trains, and low enough to be refused by name rather than by running out of memory.
 WIDEST = 65_536
@@ -185,27 +183,25 @@ class InDegreeConfig(ModelConfig):
     trained: ClassVar[bool] = False
 
 
-def _chosen(cls: type[T]) -> T:
-    return part(cls, chosen_by="downstream.model")
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelConfigs(Checked):
-    """A part for each model; `downstream.model` names the one that counts."""
+    """A part for each model; `downstream.model` names the one that acts."""
 
-    geni: GENIConfig = _chosen(GENIConfig)
-    rgtn: RGTNConfig = _chosen(RGTNConfig)
-    gcn: GCNConfig = _chosen(GCNConfig)
-    graphsage: GraphSAGEConfig = _chosen(GraphSAGEConfig)
-    rgcn: RGCNConfig = _chosen(RGCNConfig)
-    sgc: SGCConfig = _chosen(SGCConfig)
-    gat: GATConfig = _chosen(GATConfig)
-    linear_regression: LinearRegressionConfig = _chosen(LinearRegressionConfig)
-    random_forest: RandomForestConfig = _chosen(RandomForestConfig)
-    mlp: MLPConfig = _chosen(MLPConfig)
-    pagerank: PageRankConfig = _chosen(PageRankConfig)
-    personalised_pagerank: PersonalisedPageRankConfig = _chosen(PersonalisedPageRankConfig)
-    in_degree: InDegreeConfig = _chosen(InDegreeConfig)
+    chosen_by: ClassVar[str] = "downstream.model"
+
+    geni: GENIConfig = part(GENIConfig)
+    rgtn: RGTNConfig = part(RGTNConfig)
+    gcn: GCNConfig = part(GCNConfig)
+    graphsage: GraphSAGEConfig = part(GraphSAGEConfig)
+    rgcn: RGCNConfig = part(RGCNConfig)
+    sgc: SGCConfig = part(SGCConfig)
+    gat: GATConfig = part(GATConfig)
+    linear_regression: LinearRegressionConfig = part(LinearRegressionConfig)
+    random_forest: RandomForestConfig = part(RandomForestConfig)
+    mlp: MLPConfig = part(MLPConfig)
+    pagerank: PageRankConfig = part(PageRankConfig)
+    personalised_pagerank: PersonalisedPageRankConfig = part(PersonalisedPageRankConfig)
+    in_degree: InDegreeConfig = part(InDegreeConfig)
 
 
 MODEL_NAMES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfigs))
