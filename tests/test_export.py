@@ -73,8 +73,8 @@ def test_the_file_holds_plain_scalars_with_all_their_bits(root: Path, tmp_path: 
     assert export(tmp_path, "first", "--root", str(root), "--rank", "3").returncode == 0
     flat = flatten(yaml.safe_load((tmp_path / "best.yaml").read_text(encoding="utf-8")))
     assert all(isinstance(value, (float, int, str, type(None))) for value in flat.values())
-    assert flat == active_values(load_config(tmp_path / "best.yaml")) | flat
-    assert flat.items() <= load_config(tmp_path / "best.yaml").flat().items()
+    acting = active_values(load_config(tmp_path / "best.yaml"))
+    assert flat == {name: value for name, value in acting.items() if name != "data.fingerprint"}
     assert flat["pretrain.imp_ratio"] == 0.1 / 3 and flat["pretrain.eta2"] == 1 / 3
 
 
