@@ -73,8 +73,16 @@ def test_what_does_not_act_changes_no_digit(values: Mapping[str, Scalar]) -> Non
     assert sum(config.flat()[name] != value for name, value in other.flat().items()) > 20
     dataset = tiny_dataset()
     trials = [Trial(each, dataset=dataset) for each in (config, other)]
+    # A loss of weight 0 is reported, but nothing is trained by it.
+    idle = {f"pretrain.l{number}" for number in (1, 2) if config.flat()[f"pretrain.eta{number}"] == 0}
     # Stage 2 begins at the budget behind a stage 1 that there may not be.
-    reports = [[(report.stage, report.epoch, report.metrics) for report in trial] for trial in trials]
+    reports = [
+        [
+            (each.stage, each.epoch, {name: value for name, value in each.metrics.items() if name not in idle})
+            for each in trial
+        ]
+        for trial in trials
+    ]
     assert reports[0] == reports[1]
     np.testing.assert_array_equal(trials[0].predictions(), trials[1].predictions())
 
