@@ -35,6 +35,8 @@ _ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
     # Ray's own agents take long on a machine on which much runs; the node would end itself before they are there.
     "RAY_agent_register_timeout_ms": "150000",
+    "RAY_raylet_start_wait_time_s": "150",
+    "RAY_gcs_server_port_wait_time_s": "150",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -147,7 +149,7 @@ def _servers_waited_for() -> Iterator[None]:
             try:
                 return ask_once(*words, **named)
             except RuntimeError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or _node_is_gone():
                     raise
             time.sleep(0.2)
 
@@ -156,6 +158,15 @@ def _servers_waited_for() -> Iterator[None]:
         yield
     finally:
         services.get_node = ask_once
+
+
+def _node_is_gone() -> bool:
+    """Whether the process of Ray's node has ended by itself, as it does where its agents take too long."""
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == "raylet":
+                return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _children() -> list[psutil.Process]:
