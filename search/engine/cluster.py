@@ -44,7 +44,7 @@ _ENVIRONMENT = {
 }
 # Ray gives its servers half a minute, too little for a machine on which much runs, and no setting changes that.
 _SERVERS_S = 150.0
-_ATTEMPTS = 2
+_ATTEMPTS = 4
 _KILL_S = 5.0
 _REFUSALS = (OSError, RuntimeError, ValueError, TimeoutError)
 
