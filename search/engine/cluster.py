@@ -35,7 +35,6 @@ _ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
     # Ray's own agents take long on a machine on which much runs; the node would end itself before they are there.
     "RAY_agent_register_timeout_ms": "150000",
-    "RAY_raylet_start_wait_time_s": "150",
     "RAY_gcs_server_port_wait_time_s": "150",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
