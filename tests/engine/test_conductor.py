@@ -154,3 +154,19 @@ def test_a_search_that_an_error_broke_off_does_not_claim_to_be_finished(desks: D
     desk.next()
     desk.conductor.close()
     assert isinstance(end := desk.study.events[-1], StudyEnded) and end.reason == "broken off"
+
+
+def test_the_notes_of_a_trial_are_those_of_its_last_result(desks: Desks) -> None:
+    desk = desks(slots=3)
+    stalled, recovered, failed = (desk.next().number for _ in range(3))
+    for number in (stalled, recovered, failed):
+        desk.conductor.receive(number, StepResult((report(1, 0.5, desk.space),), finished=False, notes=("stalled",)))
+    last = (report(2, 0.5, desk.space),)
+    desk.conductor.receive(stalled, StepResult(last, finished=True, notes=("stalled", "more")))
+    desk.conductor.receive(recovered, StepResult(last, finished=True))
+    desk.conductor.receive(failed, StepResult((), finished=True, failure=Failure("diverged", "not finite")))
+    assert [desk.study.trial(number).notes for number in (stalled, recovered, failed)] == [
+        ("stalled", "more"),
+        (),
+        ("stalled",),
+    ]
