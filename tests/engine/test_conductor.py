@@ -111,7 +111,7 @@ def test_a_grid_that_is_used_up_ends_the_search_and_says_so(desks: Desks) -> Non
     assert desk.conductor.propose() is None
     assert desk.conductor.finished
     assert desk.conductor.stop_reason is None
-    assert any("2 points" in text for text in desk.witness.words)
+    assert any("with 2 trials" in text for text in desk.witness.words)
     desk.conductor.close()
     assert isinstance(end := desk.study.events[-1], StudyEnded) and end.reason == "finished"
 
