@@ -6,7 +6,7 @@ from decimal import Context, Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licap.logarithm import log1p_float32
@@ -28,6 +28,7 @@ def assert_nearest(x: float) -> None:
         assert distance(x, found) <= distance(x, other), x
 
 
+@settings(deadline=None)
 @given(st.floats(0, 2.0**127, width=32))
 def test_no_other_float32_is_nearer(x: float) -> None:
     assert_nearest(x)
@@ -39,6 +40,7 @@ def test_what_float64_cannot_decide_is_decided(x: float) -> None:
     assert_nearest(x)
 
 
+@settings(deadline=None)
 @given(st.floats(-0.9999, 0.0))
 def test_logarithms_below_zero_are_the_nearest_too(x: float) -> None:
     assert_nearest(x)

@@ -94,6 +94,7 @@ def test_there_are_five_folds(fold: int) -> None:
         make_split(np.ones(100, bool), fold=fold, seed=0)
 
 
+@settings(deadline=None)
 @given(raw=arrays(np.float32, st.integers(0, 60), elements=st.floats(0, 2.0**100, width=32)))
 def test_labels_are_the_logarithm_of_one_plus_the_score(raw: np.ndarray) -> None:
     labels = transform_labels(raw)

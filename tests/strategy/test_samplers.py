@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -16,6 +16,7 @@ from search.strategy.samplers import _StableParzen, _Tpe, rounded
 spans = st.tuples(st.floats(1e-9, 1e9), st.floats(1.01, 1e9)).map(lambda pair: (pair[0], pair[0] * pair[1]))
 
 
+@settings(deadline=None)
 @given(span=spans, share=st.floats(0, 1), log=st.booleans())
 def test_a_rounded_value_stays_in_its_range_and_near_what_was_drawn(
     span: tuple[float, float], share: float, log: bool
@@ -28,6 +29,7 @@ def test_a_rounded_value_stays_in_its_range_and_near_what_was_drawn(
     assert found == rounded(found, space)
 
 
+@settings(deadline=None)
 @given(span=spans, share=st.floats(0.001, 0.999))
 def test_a_few_units_in_the_last_place_do_not_move_it(span: tuple[float, float], share: float) -> None:
     space = FloatDistribution(*span)
