@@ -51,6 +51,8 @@ class HierarchicalSample:
 
 @dataclass(frozen=True, eq=False)
 class _Tiers:
+    """Labels at which the top bin and the pool end, and the node ids of both, ascending."""
+
     border: np.float32
     border2: np.float32
     top: Ids
@@ -79,14 +81,8 @@ def hierarchical_sample(
     labels: [N] transformed. train: node ids, ascending. Raises: DataError as `sample_fold`.
     """
     tiers = _tiers(labels, train, imp_ratio=config.imp_ratio, nontop_ratio=config.nontop_ratio)
-    _check_tiers(tiers, train.size, config)
+    _check_tiers(tiers, labels[train], config)
     drawn = _draw(tiers.pool, stream)
-    if not drawn.size:
-        raise DataError(
-            f"no non-top node to contrast with: the pool below the top bin holds {tiers.pool.size} of {train.size} "
-            f"training nodes, and half of it is drawn (pretrain.imp_ratio {config.imp_ratio:g}, pretrain.nontop_ratio "
-            f"{config.nontop_ratio:g}). Raise pretrain.nontop_ratio."
-        )
     bin_of_top, num_bins = finer_bins(labels[tiers.top] - tiers.border, config.bins)
     nonempty, column = np.unique(bin_of_top, return_inverse=True)
     beta = _weights(nonempty, num_bins, config.beta)
@@ -109,24 +105,108 @@ def _tiers(labels: NDArray[np.float32], train: Ids, *, imp_ratio: float, nontop_
         empty = np.empty(0, dtype=np.int64)
         return _Tiers(np.float32(np.nan), np.float32(np.nan), empty, empty)
     descending = np.sort(s)[::-1]
-    # Python's round is half to even, as published.
-    border = descending[min(round(imp_ratio * train.size), train.size - 1)]
-    border2 = descending[min(round(imp_ratio * nontop_ratio * train.size), train.size - 1)]
+    border, border2 = _element(descending, imp_ratio), _element(descending, imp_ratio * nontop_ratio)
     return _Tiers(border, border2, train[s >= border], train[(border2 <= s) & (s < border)])
 
 
-def _check_tiers(tiers: _Tiers, num_train: int, config: PretrainConfig) -> None:
+def top_bin(labels: NDArray[np.float32], imp_ratio: float) -> tuple[np.float32, NDArray[np.float32]]:
+    """Border and labels of the top bin, where all of the labels are those of training nodes."""
+    tiers = _tiers(labels, np.arange(labels.size), imp_ratio=imp_ratio, nontop_ratio=1.0)
+    return tiers.border, labels[tiers.top]
+
+
+def _element(descending: NDArray[np.float32], share: Any) -> Any:
+    """The label at a share (or an array of shares) of the nodes, with halves rounded to even, as published."""
+    return descending[np.minimum(np.rint(share * descending.size).astype(np.int64), descending.size - 1)]
+
+
+def fitting_imp_ratio(
+    labels: NDArray[np.float32], trains: Sequence[Ids], *, imp_ratio: float, nontop_ratio: float
+) -> float | None:
+    """The `imp_ratio` itself, or else the nearest below it, or else above, that gives every fold its sets.
+
+    These are a top bin of two nodes or more, and nodes below it to draw from. Ties at the border can forbid a ratio,
+    and few distinct labels all of them: then it is None.
+
+    labels: [N] transformed. trains: training nodes of the folds.
+    """
+    for digits in (2, 3):
+        ratios = np.append(_rounded_numbers(digits), imp_ratio)
+        fits = np.ones(ratios.size, dtype=np.bool_)
+        for train in trains:
+            fits &= _fits(labels[train], ratios, nontop_ratio)
+        fitting, below = ratios[fits], ratios[fits & (ratios <= imp_ratio)]
+        if fitting.size:
+            return float(below.max() if below.size else fitting.min())
+    return None
+
+
+def _fitting_nontop_ratio(s: NDArray[np.float32], config: PretrainConfig) -> float | None:
+    """The smallest nontop_ratio of two digits above the config's that leaves a node to draw; s: training labels."""
+    ratios = 10 * _rounded_numbers(2) / config.imp_ratio
+    ratios = np.array([float(f"{ratio:.2g}") for ratio in ratios[ratios > config.nontop_ratio]])
+    fitting = ratios[_fits(s, config.imp_ratio, ratios)] if ratios.size else ratios
+    return float(fitting.min()) if fitting.size else None
+
+
+def _rounded_numbers(digits: int) -> NDArray[np.float64]:
+    """All numbers of so many significant digits from 1e-7 to below 1."""
+    first = 10 ** (digits - 1)
+    mantissas = range(first, 10 * first)
+    return np.array([float(f"{each}e-{power}") for power in range(digits, digits + 7) for each in mantissas])
+
+
+def _fits(s: NDArray[np.float32], imp_ratio: Any, nontop_ratio: Any) -> Any:
+    """Whether ratios (one of the two may be an array) give labels s a top bin and a pool of which some are drawn."""
+    if not s.size:
+        return np.zeros(np.broadcast(imp_ratio, nontop_ratio).shape, dtype=np.bool_)
+    ascending = np.sort(s)
+    border, border2 = (_element(ascending[::-1], share) for share in (imp_ratio, np.multiply(imp_ratio, nontop_ratio)))
+    top, both = (s.size - np.searchsorted(ascending, each) for each in (border, border2))
+    # Of one node in the pool, half is none.
+    return (top >= 2) & (top < s.size) & (both - top >= 2)
+
+
+def _check_tiers(tiers: _Tiers, s: NDArray[np.float32], config: PretrainConfig) -> None:
+    """s: training labels. Raises: DataError where a set is too small, with its cause and the values that fit."""
     given = f"pretrain.imp_ratio {config.imp_ratio:g}"
     if tiers.top.size < 2:
-        raise DataError(
-            f"the top bin holds {tiers.top.size} of {num_train} training nodes, at least 2 are needed ({given}). "
-            "Raise pretrain.imp_ratio, or give scores to more nodes."
+        problem = f"the top bin holds {tiers.top.size} of {s.size} training nodes, at least 2 are needed ({given})"
+    elif tiers.top.size == s.size:
+        problem = f"the top bin holds all {s.size} training nodes, so nothing is left to contrast it with ({given})"
+    elif round(tiers.pool.size / 2) == 0:
+        problem = (
+            f"no non-top node to contrast with: the pool below the top bin holds {tiers.pool.size} of {s.size} "
+            f"training nodes, and half of it is drawn ({given}, pretrain.nontop_ratio {config.nontop_ratio:g})"
         )
-    if tiers.top.size == num_train:
-        raise DataError(
-            f"the top bin holds all {num_train} training nodes, so nothing is left to contrast it with ({given}; "
-            f"labels reach down to {float(tiers.border):g}). Lower pretrain.imp_ratio, or check that scores differ."
+    else:
+        return
+    raise DataError(f"{problem}{_ties(tiers, s)}. {_remedy(tiers, s, config)}")
+
+
+def _ties(tiers: _Tiers, s: NDArray[np.float32]) -> str:
+    equal = int(np.count_nonzero(s == tiers.border))
+    return f"; {equal} of them have the label at its border, {float(tiers.border):g}" if equal > 1 else ""
+
+
+def _remedy(tiers: _Tiers, s: NDArray[np.float32], config: PretrainConfig) -> str:
+    imp_ratio = fitting_imp_ratio(s, [np.arange(s.size)], imp_ratio=config.imp_ratio, nontop_ratio=config.nontop_ratio)
+    nontop_ratio = _fitting_nontop_ratio(s, config) if 2 <= tiers.top.size < s.size else None
+    ways = [
+        f"{'Lower' if value < own else 'Raise'} {key} to {value:g}"
+        for key, own, value in (
+            ("pretrain.nontop_ratio", config.nontop_ratio, nontop_ratio),
+            ("pretrain.imp_ratio", config.imp_ratio, imp_ratio),
         )
+        if value is not None
+    ]
+    if ways:
+        return f"{', or '.join([ways[0], *(way[0].lower() + way[1:] for way in ways[1:])])}."
+    distinct = np.unique(s).size
+    return (
+        f"No ratio fits, for there are {distinct} distinct labels among {s.size} nodes. Give scores that differ, or to "
+        "more nodes; or set downstream.input to features, which needs no pretraining."
+    )
 
 
 def _draw(pool: Ids, stream: np.random.RandomState) -> Ids:

@@ -28,7 +28,7 @@ class Split:
     test: NDArray[np.int64]
 
 
-def transform_labels(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+def transform_labels(raw: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
     """The label of a raw importance, log(1 + raw), correctly rounded to float32: the same on every CPU.
 
     The published implementation adds 1 and takes the logarithm in float32. For whole numbers its labels differ from

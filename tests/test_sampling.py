@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import binom
 
 from licap.config import BetaConfig, BinsConfig, PretrainConfig
 from licap.errors import DataError
-from licap.sampling import HierarchicalSample, closeness, finer_bins, sample_fold
+from licap.sampling import HierarchicalSample, closeness, finer_bins, fitting_imp_ratio, sample_fold
 
 KINDS = ("length", "equal-width", "quantile")
 
@@ -98,7 +99,18 @@ def test_the_draw_is_half_of_the_pool_and_ties_join_the_top() -> None:
 
 IMPOSSIBLE = {
     "no top": (spread_labels(5), {"imp_ratio": 0.05}, "at least 2.*pretrain.imp_ratio"),
-    "all on top": (np.full(60, 2.0, dtype=np.float32), {}, "all 60 training nodes.*Lower pretrain.imp_ratio"),
+    "one label": (np.full(60, 2.0, dtype=np.float32), {}, "all 60 training nodes.*1 distinct labels among 60"),
+    "mostly zeros": (
+        np.append(np.zeros(190), np.arange(1, 11)).astype(np.float32),
+        {},
+        "all 200 training nodes.*190 of them have the label at its border, 0.*Lower pretrain.imp_ratio to 0.047",
+    ),
+    "ties beyond the pool": (
+        np.repeat(np.arange(3, dtype=np.float32), [30, 60, 10]),
+        {},
+        "holds 0 of 100.*60 of them have.*border, 1.*Raise pretrain.nontop_ratio to 7, or lower .*imp_ratio to 0.094",
+    ),
+    "one below": (np.append(np.ones(59), 0).astype(np.float32), {}, "holds 0 of 60.*2 distinct labels among 60"),
     "ratio of nearly one": (spread_labels(60), {"imp_ratio": 0.999}, "all 60 training nodes"),
     "empty pool": (spread_labels(60), {"imp_ratio": 0.1, "nontop_ratio": 1.01}, "Raise pretrain.nontop_ratio"),
     "pool of one": (spread_labels(60), {"imp_ratio": 0.1, "nontop_ratio": 1.2}, "holds 1 of 60"),
@@ -121,6 +133,34 @@ def test_impossible_samples_say_which_key_to_change(name: str) -> None:
     labels, changes, message = IMPOSSIBLE[name]
     with pytest.raises(DataError, match=message):
         draw(labels, config(**changes))
+
+
+@settings(deadline=None, max_examples=60)
+@given(labels=tied_labels, ratios=ratios)
+def test_the_ratios_that_a_message_names_work(labels: np.ndarray, ratios: tuple[float, float]) -> None:
+    wanted = config(imp_ratio=ratios[0], nontop_ratio=ratios[1])
+    fitting = fitting_imp_ratio(labels, [np.arange(labels.size)], imp_ratio=ratios[0], nontop_ratio=ratios[1])
+    try:
+        draw(labels, wanted)
+    except DataError as error:
+        named = dict(
+            re.findall(r"(?:[Ll]ower|[Rr]aise) pretrain\.(imp_ratio|nontop_ratio) to ([\d.e-]*\d)", str(error))
+        )
+        assert named or np.unique(labels).size < 3 or "No ratio fits" in str(error)
+        assert ("imp_ratio" in named) == (fitting is not None)
+        for key, value in named.items():
+            draw(labels, dataclasses.replace(wanted, **{key: float(value)}))
+    else:
+        assert fitting == ratios[0]
+
+
+def test_a_ratio_that_fits_has_its_sets_in_every_fold() -> None:
+    labels = np.append(np.zeros(950), 1 + np.arange(50) % 7).astype(np.float32)
+    trains = [np.flatnonzero(np.arange(1000) % 10 >= cut) for cut in (3, 4)]
+    found = fitting_imp_ratio(labels, trains, imp_ratio=0.1, nontop_ratio=5.0)
+    assert found == 0.049
+    for train in trains:
+        draw(labels, config(imp_ratio=found), [train])
 
 
 def test_no_training_nodes_are_refused() -> None:

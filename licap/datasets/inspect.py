@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from licap.config import DataConfig, PretrainConfig
+from licap.config import NUM_FOLDS, BinsConfig, DataConfig, PretrainConfig
 from licap.datasets.features import given_features
 from licap.datasets.fingerprint import fingerprint
 from licap.datasets.lookalikes import look_alike_warnings
 from licap.datasets.raw import RawGraph
 from licap.datasets.registry import LEAST_LABELLED, load_raw
 from licap.graph import KnowledgeGraph
+from licap.sampling import finer_bins, fitting_imp_ratio, top_bin
+from licap.splits import make_split, transform_labels
 
 _BARS = 10
 _BAR_WIDTH = 40
@@ -28,6 +31,8 @@ _NAME_WIDTH = 60
 _FEW_LABELLED = 500
 # From here on bins of one length hardly tell the top nodes apart.
 _TOO_FULL = 0.9
+# Labels that differ by less need more than three decimals.
+_SMALL_SPREAD = 0.05
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -78,6 +83,8 @@ def warnings_about(raw: RawGraph) -> Iterator[str]:
     labels = raw.importance[raw.valid]
     if labelled and (labels == labels[0]).all():
         yield "all labels are equal: there is nothing to rank"
+    elif labelled >= LEAST_LABELLED:
+        yield from _pretraining_warnings(transform_labels(labels))
     isolated = isolated_nodes(raw.graph)
     if isolated.any():
         yield (
@@ -87,6 +94,22 @@ def warnings_about(raw: RawGraph) -> Iterator[str]:
     yield from look_alike_warnings(raw, isolated)
     for name, features in raw.features.items():
         yield from _feature_warnings(name, features)
+
+
+def _pretraining_warnings(labels: NDArray[np.float32]) -> Iterator[str]:
+    config = PretrainConfig()
+    fitting = _imp_ratio(labels, config)
+    if fitting is None:
+        yield (
+            "too few distinct labels for a top bin and nodes below it: LICAP cannot pretrain. Set downstream.input to "
+            "features"
+        )
+    elif fitting != config.imp_ratio:
+        border, _ = top_bin(labels, config.imp_ratio)
+        yield (
+            f"{np.count_nonzero(labels == border):,} nodes have the label {border:g}, at the border of the top bin: "
+            f"with pretrain.imp_ratio={config.imp_ratio:g} LICAP cannot pretrain. Set pretrain.imp_ratio={fitting:g}"
+        )
 
 
 def _feature_warnings(name: str, features: NDArray[np.float32]) -> Iterator[str]:
@@ -115,37 +138,68 @@ def _counts(raw: RawGraph) -> list[str]:
 
 
 def _labels(raw: RawGraph) -> list[str]:
-    labels = np.log1p(raw.importance[raw.valid].astype(np.float64))
+    labels = transform_labels(raw.importance[raw.valid]).astype(np.float64)
     if not labels.size:
         return ["labels: none"]
-    head = f"labels, log(1 + importance): {labels.min():.3f} to {labels.max():.3f}, median {np.median(labels):.3f}"
+    shown = _spelling(labels)
+    low, high, middle = shown(labels.min()), shown(labels.max()), shown(np.median(labels))
     counts, edges = np.histogram(labels, bins=_BARS)
     rows = [
-        f"  {low:8.3f} to {high:8.3f}  {count:>8,}  {_bar(count / counts.max())}".rstrip()
+        f"  {shown(low):>8} to {shown(high):>8}  {count:>8,}  {_bar(count / counts.max())}".rstrip()
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
-    return [head, *rows]
+    return [f"labels, log(1 + importance): {low} to {high}, median {middle}", *rows]
+
+
+def _spelling(labels: NDArray[Any]) -> Callable[[Any], str]:
+    """How to write labels: three decimals, or as many digits as tell small or near ones apart."""
+    spread, largest = float(np.ptp(labels)), float(np.abs(labels).max())
+    if spread >= _SMALL_SPREAD or spread == 0:
+        return lambda label: f"{label:.3f}"
+    digits = 3 + math.ceil(math.log10(largest / spread))
+    return lambda label: f"{label:.{digits}g}"
 
 
 def _bins(raw: RawGraph) -> Iterator[str]:
-    """Which finer bins fit the labels of the top bin, as wide as it is by default: those of all folds together."""
-    labels = np.sort(np.log1p(raw.importance[raw.valid].astype(np.float64)))[::-1]
-    if labels.size < LEAST_LABELLED or labels[0] == labels[-1]:
+    """Which top bin the rule of training makes of the labels, all folds together, and which finer bins divide it."""
+    labels = transform_labels(raw.importance[raw.valid])
+    if labels.size < LEAST_LABELLED or labels.min() == labels.max():
         return
     config = PretrainConfig()
-    top = labels[: max(2, round(config.imp_ratio * labels.size))]
-    spread = float(top[0] - top[-1])
-    if spread == 0:
-        yield f"bins: all labels of the top {config.imp_ratio:.0%} are equal, so it cannot be divided"
+    imp_ratio = _imp_ratio(labels, config)
+    if imp_ratio is None:
+        distinct = np.unique(labels).size
+        yield f"bins: no pretrain.imp_ratio makes a top bin of these labels, for {distinct} of them are distinct"
         return
-    length = _rounded_up(spread / config.bins.count)
-    fullest = np.bincount(np.maximum(np.ceil((top - top[-1]) / length), 1).astype(np.int64)).max() / top.size
-    yield f"bins: the labels of the top {config.imp_ratio:.0%} go from {top[-1]:.3f} to {top[0]:.3f}"
+    border, top = top_bin(labels, imp_ratio)
+    shown = _spelling(labels)
+    if top.max() == border:
+        yield f"bins: all labels of the top {_percent(imp_ratio)} are equal, so it cannot be divided"
+    else:
+        yield f"bins: the labels of the top {_percent(imp_ratio)} go from {shown(border)} to {shown(top.max())}"
+    if imp_ratio != config.imp_ratio:
+        yield f"  suggested: pretrain.imp_ratio={imp_ratio:g} ({config.imp_ratio:g} leaves nothing to contrast)"
+    if top.max() == border:
+        return
+    length = _rounded_up(float(top.max() - border) / config.bins.count)
+    bin_of_top, _ = finer_bins(top - border, BinsConfig(kind="length", length=length))
+    fullest = np.bincount(bin_of_top).max() / top.size
     share = f"the fullest of {config.bins.count} holds {fullest:.0%} of them"
     if fullest <= _TOO_FULL:
         yield f"  suggested: pretrain.bins.length={length:g} ({share})"
     else:
         yield f"  suggested: pretrain.bins.kind=quantile (of bins of one length, {length:g}, {share})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _imp_ratio(labels: NDArray[np.float32], config: PretrainConfig) -> float | None:
+    """The config's imp_ratio where it fits all folds, else one that does."""
+    everything = np.ones(labels.size, dtype=np.bool_)
+    trains = [make_split(everything, fold=fold, seed=0).train for fold in range(NUM_FOLDS)]
+    return fitting_imp_ratio(labels, trains, imp_ratio=config.imp_ratio, nontop_ratio=config.nontop_ratio)
 
 
 def _rounded_up(value: float) -> float:

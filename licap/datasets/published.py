@@ -19,6 +19,7 @@ from licap.config import DataConfig
 from licap.datasets.feature_arrays import checked_features
 from licap.datasets.raw import RawGraph
 from licap.datasets.restricted import load_pickle
+from licap.datasets.scores import score_notes
 from licap.errors import DataError
 from licap.graph import KnowledgeGraph
 
@@ -48,7 +49,8 @@ def load_published(config: DataConfig) -> RawGraph:
     """
     files = _find(Path(config.path or ""))
     content = _graph_content(files.graph)
-    importance, valid = _labels(content, files.graph)
+    scores, valid = _labels(content, files.graph)
+    importance = scores.astype(np.float32)
     graph = _graph(content, files.graph, importance.size)
     return RawGraph(
         name=files.graph.name.partition("_rel")[0],
@@ -58,7 +60,7 @@ def load_published(config: DataConfig) -> RawGraph:
         names=tuple(map(str, range(graph.num_nodes))),
         relation_names=tuple(map(str, range(graph.num_relations))),
         features=_features(content, files, importance.size),
-        notes=(_NO_NAMES,),
+        notes=(_NO_NAMES, *score_notes(scores[valid])),
     )
 
 
@@ -133,9 +135,8 @@ def _column(content: Mapping[Any, Any], key: str, path: Path) -> Array:
     return array
 
 
-def _labels(content: Mapping[Any, Any], path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    with np.errstate(over="ignore"):
-        labels = _column(content, "labels", path).astype(np.float32)
+def _labels(content: Mapping[Any, Any], path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    labels = _column(content, "labels", path).astype(np.float64)
     masks = _column(content, "invalid_masks", path)
     if labels.size != masks.size:
         raise DataError(
@@ -144,14 +145,15 @@ def _labels(content: Mapping[Any, Any], path: Path) -> tuple[NDArray[np.float32]
     if not np.isin(masks, (0, 1)).all():
         raise DataError(f"{path}: invalid_masks must hold 0 and 1 only. Write 1 where a label is invalid.")
     valid = masks == 0
-    wrong = np.flatnonzero(valid & ~(np.isfinite(labels) & (labels >= 0)))
+    largest = float(np.finfo(np.float32).max)
+    wrong = np.flatnonzero(valid & ~((labels >= 0) & (labels <= largest)))
     if wrong.size:
         row = int(wrong[0])
         raise DataError(
-            f"{path}: labels[{row}] is {labels[row]}, must be a finite number of 0 or more ({wrong.size} such labels). "
-            "Give the raw score, or set invalid_masks to 1 there."
+            f"{path}: labels[{row}] is {labels[row]}, must be a finite number of 0 or more, {largest:.2g} at most "
+            f"({wrong.size} such labels). Give the raw score, or set invalid_masks to 1 there."
         )
-    return np.where(valid, labels, np.float32(0)), valid
+    return np.where(valid, labels, 0.0), valid
 
 
 def _graph(content: Mapping[Any, Any], path: Path, num_nodes: int) -> KnowledgeGraph:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from licap.config import DataConfig
 from licap.datasets.lookalikes import told_apart, twins
 from licap.datasets.raw import RawGraph
+from licap.datasets.scores import score_notes
 from licap.datasets.text_lines import LineProblems, columns_of, find_file, read_lines, split_rows
 from licap.errors import DataError
 from licap.graph import KnowledgeGraph
@@ -73,7 +74,8 @@ def _read_nodes(path: Path) -> _Nodes:
     problems.refuse()
     texts = {name: tuple(row[columns[name]] for row in rows) for name in _TEXT_COLUMNS if name in columns}
     absent = tuple(f"{path.name} has no column {name}." for name in _TEXT_COLUMNS if name not in columns)
-    return _Nodes(names, importance, valid, texts, absent + _unused(path, columns, _NODE_COLUMNS + _TEXT_COLUMNS))
+    notes = absent + _unused(path, columns, _NODE_COLUMNS + _TEXT_COLUMNS) + score_notes(importance[valid])
+    return _Nodes(names, importance.astype(np.float32), valid, texts, notes)
 
 
 def _unused(path: Path, columns: dict[str, int], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,9 +97,9 @@ def _node_names(rows: list[list[str]], column: int, problems: LineProblems) -> l
 
 def _scores(
     rows: list[list[str]], importance_column: int, valid_column: int, problems: LineProblems
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Importance and validity. Where valid is 0 the score may be any number or missing, and counts as 0."""
-    scores, valid = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.bool_)
+    scores, valid = np.zeros(len(rows), np.float64), np.zeros(len(rows), np.bool_)
     for index, row in enumerate(rows):
         text, mark = row[importance_column], row[valid_column]
         if mark not in ("0", "1"):
@@ -109,7 +111,8 @@ def _scores(
         elif value is not None and mark != "0" and not 0 <= value <= _LARGEST:
             problems.add(
                 index + 2,
-                f"importance is {text}, must be a finite number of 0 or more. Give the raw score, or set valid to 0.",
+                f"importance is {text}, must be a finite number of 0 or more, {_LARGEST:.2g} at most. Give the raw "
+                "score, or set valid to 0.",
             )
         elif value is not None and valid[index]:
             scores[index] = value

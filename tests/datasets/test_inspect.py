@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from licap.config import DataConfig
+from licap.config import DataConfig, PretrainConfig
 from licap.datasets import inspect_dataset, inspect_text, load_raw
 from licap.datasets.inspect import isolated_nodes, repeated_triples, self_loops, warnings_about
+from licap.errors import DataError
 from licap.graph import KnowledgeGraph
+from licap.sampling import sample_fold
+from licap.splits import make_split, transform_labels
 
 
 def count(report: str, what: str) -> str:
@@ -62,8 +65,9 @@ def scored(tsv: Any, scores: list[float]) -> str:
 
 def test_a_length_of_bins_is_suggested_that_divides_the_top_labels_into_five(tsv: Any) -> None:
     report = scored(tsv, [float(np.expm1(i / 10)) for i in range(60)])
-    assert "bins: the labels of the top 10% go from 5.400 to 5.900\n" in report
-    assert "  suggested: pretrain.bins.length=0.1 (the fullest of 5 holds " in report
+    # The border is the label at place 6, counted from 0: seven nodes are on top.
+    assert "bins: the labels of the top 10% go from 5.300 to 5.900\n" in report
+    assert "  suggested: pretrain.bins.length=0.12 (the fullest of 5 holds 29% of them)" in report
 
 
 def test_quantile_bins_are_suggested_where_one_label_towers_over_all(tsv: Any) -> None:
@@ -75,6 +79,30 @@ def test_quantile_bins_are_suggested_where_one_label_towers_over_all(tsv: Any) -
 def test_no_bins_are_suggested_where_the_top_labels_are_equal(tsv: Any) -> None:
     report = scored(tsv, [float(min(i, 40)) for i in range(60)])
     assert "bins: all labels of the top 10% are equal, so it cannot be divided" in report and "suggested" not in report
+
+
+@pytest.mark.parametrize("zeros", [0.95, 0.985])
+def test_where_most_scores_are_zero_an_imp_ratio_is_suggested_with_which_every_fold_trains(
+    tsv: Any, zeros: float
+) -> None:
+    tsv = dataclasses.replace(tsv, size=1000)
+    above = round(1000 * (1 - zeros))
+    report = scored(tsv, [*np.zeros(1000 - above).tolist(), *(float(i) for i in range(1, above + 1))])
+    found = re.search(r"Set pretrain\.imp_ratio=([\d.]+)", report)
+    assert found and f"  suggested: pretrain.imp_ratio={found[1]} " in report
+    assert f"{1000 - above} nodes have the label 0, at the border of the top bin" in report
+    labels = transform_labels(load_raw(tsv.config()).importance)
+    trains = [make_split(np.ones(1000, bool), fold=fold, seed=0).train for fold in range(5)]
+    for fold in range(5):
+        sample_fold(labels, trains[: fold + 1], PretrainConfig(imp_ratio=float(found[1])))
+        with pytest.raises(DataError, match=r"the top bin holds all .* Lower pretrain\.imp_ratio"):
+            sample_fold(labels, trains[: fold + 1], PretrainConfig())
+
+
+def test_labels_that_no_ratio_divides_are_warned_of(tsv: Any) -> None:
+    report = scored(tsv, [7.0, *[0.0] * 59])
+    assert "bins: no pretrain.imp_ratio makes a top bin of these labels" in report
+    assert "LICAP cannot pretrain. Set downstream.input to features" in report
 
 
 def test_few_labels_are_warned_of_and_not_refused(tsv: Any) -> None:
