@@ -46,6 +46,14 @@ TESTS = {
 CALLED_ON_IMPORT = ("licap/metrics.py",)
 # What is loaded before processes fork for one of these: not the module itself, which has to be imported mutated.
 PRELOADED = ("pytest", "hypothesis.strategies", "hypothesis.extra.numpy", "torch", "scipy.stats", "sklearn.metrics")
+# For the copy's conftest.py: the same examples every time, and no search for the smallest one that fails.
+HYPOTHESIS = """
+
+from hypothesis import Phase, settings
+
+settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate], derandomize=True, database=None)
+settings.load_profile("mutation")
+"""
 
 
 def settings(module: str) -> str:
@@ -55,7 +63,7 @@ def settings(module: str) -> str:
         "only_mutate": [module],
         "also_copy": ["spaces", "README.md"],
         "pytest_add_cli_args_test_selection": TESTS[module],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
         # Torch's threads do not survive a fork, so nothing may have run where processes fork.
         "process_isolation": "forkserver",
         "forkserver_warmup": "import" if module in CALLED_ON_IMPORT else "collect",
@@ -78,6 +86,8 @@ def copy_for(module: str) -> Path:
             shutil.copy2(source, target)
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(settings(module))
+    with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as file:
+        file.write(HYPOTHESIS)
     (folder / "preloaded.txt").write_text("\n".join(PRELOADED), encoding="utf-8")
     return folder
 
