@@ -87,6 +87,15 @@ def test_before_an_epoch_is_watched_the_last_embeddings_stand_in_for_the_best() 
     assert stage.embeddings is not None
 
 
+@pytest.mark.parametrize("patience", [1, 3])
+def test_the_stage_ends_after_as_many_epochs_without_a_better_loss_as_it_has_patience(patience: int) -> None:
+    stage = make_stage(replace(CONFIG, lr=0.5, patience=patience, max_epochs=200))
+    while not stage.finished:
+        stage.step()
+    assert stage.epoch < 200
+    assert stage.epoch - 1 - stage.stopping.best_epoch == stage.stopping.counter == patience
+
+
 def test_no_clipping_reports_the_same_norm() -> None:
     norms = [make_stage(replace(CONFIG, clip_norm=clip)).step().grad_norm for clip in (None, 1e-3, 1e3)]
     assert norms[0] == norms[1] == norms[2] > 1e-3
