@@ -250,6 +250,14 @@ def test_the_same_seed_gives_the_same_trial_and_another_seed_another(dataset: Da
     assert first != other
 
 
+@pytest.mark.parametrize(("seen", "stage"), [("embeddings", "pretrain"), ("features", "downstream")])
+def test_each_stage_draws_from_the_trials_seed(dataset: Dataset, seen: str, stage: str) -> None:
+    configs = [tiny_config({"seed": seed, "downstream.input": seen}) for seed in (3, 4)]
+    first, other = (next(Trial(config, dataset=dataset)) for config in configs)
+    assert first.stage == other.stage == stage
+    assert first.metrics != other.metrics
+
+
 def test_interleaved_trials_do_not_disturb_each_other_nor_the_program(dataset: Dataset) -> None:
     configs = [tiny_config({"seed": seed}) for seed in (0, 1)]
     alone = [list(Trial(config, dataset=dataset)) for config in configs]
