@@ -32,7 +32,7 @@ SPACE = (
   downstream: {max_epochs: 6, model: geni, input: embeddings}
 search:
   seed: {type: categorical, choices: [0, 1, 2, 3, 4]}
-  downstream.lr: {type: categorical, choices: [5e-3, 1e6]}
+  downstream.lr: {type: categorical, choices: [5e-3, 1e30]}
   runtime.device: {type: categorical, choices: [cpu, "cuda:99"]}
   data.path: {type: categorical, choices: [null, absent]}
 start: [START]
@@ -44,7 +44,7 @@ report_every: 2
 )
 # What goes wrong in the first search, in this order; None: nothing.
 STARTS: Mapping[str, str | None] = {
-    "{downstream.lr: 1e6}": "diverged",
+    "{downstream.lr: 1e30}": "diverged",
     '{runtime.device: "cuda:99"}': "invalid-config",
     "{data.path: absent}": "data",
     "{seed: 1}": "oom",

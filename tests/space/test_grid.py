@@ -134,10 +134,12 @@ def test_a_single_value_survives_a_condition_that_the_command_line_settles(read:
 def test_every_sampler_proposes_a_single_value(read: Any, sampler: str) -> None:
     space = read(SINGLE, f"sampler={{name: {sampler}, startup: 2}}")
     source = proposer(space)
-    for number in range(6):
-        values = source.propose(number)
-        assert values is not None and ("downstream.monitor" in values) == (values["downstream.input"] == "features")
-        source.finish(number, "complete", 0.5)
+    tried = []
+    while (values := source.propose(len(tried))) is not None:
+        assert ("downstream.monitor" in values) == (values["downstream.input"] == "features")
+        source.finish(len(tried), "complete", 0.5)
+        tried.append(values)
+    assert len(tried) == len({tuple(sorted(values.items())) for values in tried}) > 1
 
 
 def test_a_starting_point_may_leave_a_single_value_out(read: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from licap.commands import program
 from licap.config import TrialConfig
 from licap.errors import ConfigError
 from search.space import SearchSpace
@@ -343,7 +344,8 @@ def test_the_config_of_a_trial_is_told_where_it_belongs_in_one_line(text: str) -
     with pytest.raises(ConfigError) as caught:
         SearchSpace.from_text(text, source="my best.yaml")
     assert str(caught.value) == (
-        "my best.yaml: this is the config of one trial, not a space file. Run it with `licap run 'my best.yaml'`."
+        "my best.yaml: this is the config of one trial, not a space file. "
+        f"Run it with `{program('licap', 'run', Path('my best.yaml'))}`."
     )
 
 
