@@ -17,7 +17,7 @@ def quoted(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a file spells it: `null`, `true`, a number in its fewest digits, a text as it is."""
+    """A value as a file spells it: `null`, `true`, a number in its fewest digits, a text as it is where it is one line."""
     if isinstance(value, Mapping):
         return shortened(f"{{{', '.join(f'{key}: {shown(item)}' for key, item in value.items())}}}")
     if isinstance(value, (list, tuple)):
@@ -26,7 +26,9 @@ def shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     try:
         # numpy's floats are called by their type in a repr of their own.
-        return repr(float(value)) if isinstance(value, float) else str(value)
+        text = repr(float(value)) if isinstance(value, float) else str(value)
+        # A message is one line.
+        return text if text.isprintable() else repr(text)
     except ValueError:
         # Python does not write out a whole number of thousands of digits.
         return "a number of more digits than can be shown"

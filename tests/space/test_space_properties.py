@@ -130,7 +130,7 @@ TOP = ["name", "metric", "preset", "config", "search", "start", "sampler", "prun
 @settings(max_examples=80, **CALM)
 def test_nonsense_is_refused_and_never_crashes(tree: dict[Any, Any], key: str, value: Any) -> None:
     text = yaml.safe_dump({"search": {"pretrain.lr": {"type": "float", "low": 0.1, "high": 1}}, **tree})
-    word = f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix('...').strip()}"
+    word = f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix('...').strip()}"
     for overrides in ([], [word]):
         try:
             describe(SearchSpace.from_text(text, source="drawn.yaml", overrides=overrides))
