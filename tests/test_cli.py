@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from licap.cli import EpochLines, parse_folds
+from licap.commands import script
 from licap.config import TrialConfig
 from licap.trial import Report
 
@@ -354,7 +355,7 @@ CONFIGS = {
 
 def test_a_space_file_is_told_where_it_belongs_in_one_line(folder: Path, repository: Path) -> None:
     done = licap(folder, "run", str(repository / "spaces" / "default.yaml"))
-    refused(done, "this is a space file", f"python search/run.py --space {repository / 'spaces' / 'default.yaml'}")
+    refused(done, "this is a space file", script("run.py", "--space", repository / "spaces" / "default.yaml"))
     assert done.stderr.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["small.yaml"]
 

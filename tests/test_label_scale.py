@@ -39,9 +39,10 @@ def wrapped(kind: str, labels: Tensor = LABELS) -> tuple[ImportanceModule, Score
     return with_labels(kind, model, labels, TRAIN), model
 
 
-def test_plain_labels_need_no_wrapper() -> None:
+def test_plain_labels_are_the_models_own() -> None:
     module, model = wrapped("plain")
-    assert module is model
+    assert (module.shift, module.unit, module.factor) == (0, 1, 1)
+    assert list(module.parameters()) == list(model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,6 @@ def test_any_path_reads_back_from_a_config(path: str, tmp_path_factory: pytest.T
 @pytest.mark.parametrize("text", ["true", "False"])
 def test_a_truth_value_is_no_text_and_the_message_says_what_to_write(tmp_path: Path, text: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"data\.path: must be text or null \(got {text.lower()}\)\. Put it in quotes"
+        ConfigError, match=rf"data\.path: must be a path or null \(got {text.lower()}\)\. Put it in quotes"
     ):
         load_config(written(tmp_path, f"data.path: {text}\n"))
