@@ -17,7 +17,7 @@ def quoted(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a file spells it: `null`, `true`, a number in its fewest digits, a text as it is where it is one line."""
+    """A value as a file spells it: `null`, `true`, a number in its fewest digits, a text of one line as it is."""
     if isinstance(value, Mapping):
         return shortened(f"{{{', '.join(f'{key}: {shown(item)}' for key, item in value.items())}}}")
     if isinstance(value, (list, tuple)):
