@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -94,8 +95,25 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
         finally:
             # Ray ends its servers, and workers follow them: none is to outlive this.
             processes = _children()
-            ray.shutdown()
+            with _no_garbage_of_ray():
+                ray.shutdown()
             _end_processes(processes)
+
+
+@contextmanager
+def _no_garbage_of_ray() -> Iterator[None]:
+    """Collects references to Ray's objects before, and none while it ends.
+
+    A reference that another thread frees once Ray has ended makes Ray end the process, in the midst of what follows.
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _abandon(scratch: Path) -> None:
