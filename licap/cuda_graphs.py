@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from licap.garbage import no_garbage
 
 # Calls before recording: libraries allocate what they need, kernels are compiled, what is kept per graph is made.
 WARM_UP = 3
@@ -51,18 +51,6 @@ class CudaGraph:
     def _recorded(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         # A recording breaks where an older graph is freed in its midst.
-        gc.collect()
-        with _without_gc(), torch.cuda.graph(graph, stream=self._stream):
+        with no_garbage(), torch.cuda.graph(graph, stream=self._stream):
             self._values = self._function()
         return graph
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

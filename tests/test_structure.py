@@ -19,7 +19,7 @@ LICAP_LAYERS = (
     ("errors", "paths", "number_text", "invisible", "commands"),
     ("spelling",),
     ("conditions",),
-    ("fields", "yaml_file", "files", "console", "optional", "machine", "compiled", "logarithm"),
+    ("fields", "yaml_file", "files", "console", "optional", "machine", "garbage", "compiled", "logarithm"),
     ("model_configs", "presets"),
     ("data_config",),
     ("config", "metrics", "early_stopping", "stalled", "reproducibility"),

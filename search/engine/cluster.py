@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import secrets
@@ -18,6 +17,7 @@ import psutil
 
 from licap.console import tell
 from licap.errors import StoreError
+from licap.garbage import no_garbage
 from search.engine.connection import joining
 from search.engine.resources import Machine
 from search.engine.scratch import remove, scratch_folder
@@ -95,25 +95,10 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
         finally:
             # Ray ends its servers, and workers follow them: none is to outlive this.
             processes = _children()
-            with _no_garbage_of_ray():
+            # A reference that another thread frees meanwhile makes Ray end the process, in the midst of what follows.
+            with no_garbage():
                 ray.shutdown()
             _end_processes(processes)
-
-
-@contextmanager
-def _no_garbage_of_ray() -> Iterator[None]:
-    """Collects references to Ray's objects before, and none while it ends.
-
-    A reference that another thread frees once Ray has ended makes Ray end the process, in the midst of what follows.
-    """
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _abandon(scratch: Path) -> None:
