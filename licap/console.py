@@ -137,7 +137,7 @@ def signals_raise() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    with _handling(end, [number for number in _asking_signals() if signal.getsignal(number) is not signal.SIG_IGN]):
+    with _handling(end, [number for number in asking_signals() if signal.getsignal(number) is not signal.SIG_IGN]):
         yield
 
 
@@ -157,7 +157,7 @@ def stop_signals(stop: Callable[[int], object]) -> Iterator[None]:
         elif now - first[0] > _ECHO_S:
             raise Stopped(number)
 
-    with _handling(ask, _asking_signals()):
+    with _handling(ask, asking_signals()):
         yield
 
 
@@ -175,7 +175,8 @@ def _handling(handler: Callable[[int, FrameType | None], None], numbers: Sequenc
             signal.signal(number, earlier)
 
 
-def _asking_signals() -> tuple[signal.Signals, ...]:
+def asking_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a process to end: Ctrl-C, termination, and a hangup unless it is ignored."""
     # A terminal that is closed hangs up; under `nohup` that is to be ignored.
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:

@@ -6,12 +6,14 @@ one: what it names is written, made or removed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -86,6 +88,37 @@ def linked(path: Path) -> Path:
 def make_folder(path: Path) -> None:
     """Makes a folder and those above it, as far as they are missing. Raises: OSError."""
     linked(path).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def locked_folder(folder: Path, *, patience_s: float, notice_s: float, notice: Callable[[], object]) -> Iterator[bool]:
+    """Holds a lock on a folder itself: no lock file stays behind, and a kill releases it.
+
+    notice: is called once, where another process holds the lock for more than `notice_s`.
+    Yields: whether the lock is held; False where another process has held it for `patience_s`. Raises: OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    began, noticed = time.monotonic(), False
+    try:
+        while not (held := _locks(descriptor)):
+            waited = time.monotonic() - began
+            if waited > patience_s:
+                break
+            if waited > notice_s and not noticed:
+                notice()
+                noticed = True
+            time.sleep(0.05)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove_file(path: Path) -> None:

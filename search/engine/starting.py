@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from licap.console import Stopped, signals_raise, stop_code, tell
+from licap.console import Stopped, asking_signals, signals_raise, stop_code, tell
+from licap.files import locked_folder
 
 # A search that starts Ray holds the others up so long at most; a wait longer than the second is said.
 TURN_S, NAMED_S = 300.0, 2.0
@@ -26,25 +26,12 @@ def turn(folder: Path) -> Iterator[None]:
 
     Servers that start side by side on few cores wait for each other until Ray takes them for dead.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    began, named = time.monotonic(), False
-    try:
-        while not _locked(descriptor) and time.monotonic() - began < TURN_S:
-            if not named and time.monotonic() - began > NAMED_S:
-                tell("waiting for another search, which is starting Ray")
-                named = True
-            time.sleep(0.1)
+    waiting = partial(tell, "waiting for another search, which is starting Ray")
+    with ExitStack() as stack:
+        # Where a folder cannot be locked, searches start as they come.
+        with suppress(OSError):
+            stack.enter_context(locked_folder(folder, patience_s=TURN_S, notice_s=NAMED_S, notice=waiting))
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager
@@ -76,13 +63,12 @@ def stopped_at_once(clean_up: Callable[[], object]) -> Iterator[None]:
 
 def _end(wakened: socket.socket, left: threading.Event, clean_up: Callable[[], object]) -> None:
     """Waits for a signal's number; ends the process where the block goes on in spite of it."""
-    asking = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
     try:
         while not left.is_set():
             heard = wakened.recv(1)
             if not heard:
                 return
-            if heard[0] in asking and not left.wait(LEAVE_S):
+            if heard[0] in asking_signals() and not left.wait(LEAVE_S):
                 tell("interrupted")
                 clean_up()
                 os._exit(stop_code(heard[0]))
@@ -94,7 +80,7 @@ def _end(wakened: socket.socket, left: threading.Event, clean_up: Callable[[], o
 @contextmanager
 def _hangups_blocked() -> Iterator[None]:
     # New processes inherit it. This one hears of a hangup all the same, by the thread that was started before.
-    hangups = {getattr(signal, "SIGHUP", signal.SIGTERM)} - {signal.SIGTERM}
+    hangups = set(asking_signals()) - {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, hangups)
     try:
         yield

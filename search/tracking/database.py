@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
@@ -16,7 +15,7 @@ from urllib.request import url2pathname
 from licap.commands import program
 from licap.console import tell
 from licap.errors import StoreError
-from licap.files import linked, make_folder
+from licap.files import linked, locked_folder, make_folder
 
 # Another search writes for milliseconds at a time; who holds the file longer than this is not a search.
 LOCK_S = 5.0
@@ -91,7 +90,7 @@ def moved_artifacts(path: Path, homes: Iterable[str]) -> Moved | None:
 
     homes: as `artifact_homes` gives them. None where artifacts are where MLflow looks for them, or nowhere.
     """
-    new = path.parent.absolute() / "artifacts"
+    new = path.parent.absolute() / ARTIFACTS
     for home in homes:
         old = artifact_folder(home)
         if old is not None and old.name == new.name and not old.exists() and new.is_dir():
@@ -166,25 +165,11 @@ def _check_folder(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    # The lock lies on the folder itself: no lock file stays behind, and a kill releases it.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        began, told = time.monotonic(), False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = time.monotonic() - began
-                if waited > LOCK_S and not told:
-                    tell(f"{folder}: waiting for another process, which is making the tracking database")
-                    told = True
-                if waited > CREATION_S:
-                    raise StoreError(
-                        f"{folder}: another process has been making the tracking database for {CREATION_S:.0f} s. "
-                        "End it, then start again."
-                    ) from None
-                time.sleep(0.05)
+    waiting = partial(tell, f"{folder}: waiting for another process, which is making the tracking database")
+    with locked_folder(folder, patience_s=CREATION_S, notice_s=LOCK_S, notice=waiting) as held:
+        if not held:
+            raise StoreError(
+                f"{folder}: another process has been making the tracking database for {CREATION_S:.0f} s. "
+                "End it, then start again."
+            )
         yield
-    finally:
-        os.close(descriptor)
