@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -145,18 +146,9 @@ def test_labels_that_are_all_equal_leave_the_scores_as_they_are() -> None:
 
 def wide_dataset() -> Dataset:
     """The tiny data set with wide, large features."""
-    data = tiny_dataset()
     features = wide_features(300, 30.0)
     features.flags.writeable = False
-    return Dataset(
-        name=data.name,
-        graph=data.graph,
-        importance=data.importance,
-        valid=data.valid,
-        names=data.names,
-        features={"struct": features},
-        fingerprint="wide",
-    )
+    return replace(tiny_dataset(fingerprint="wide"), features={"struct": features})
 
 
 @pytest.mark.parametrize("training", ["before", "joint"])

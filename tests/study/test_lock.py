@@ -7,12 +7,11 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from running_program import running_program
 
 from licap.errors import StoreError
 from search.study.lock import LOCK_FILE, Lock, Owner, left_lock, owner_of
@@ -31,16 +30,9 @@ sys.stdin.readline()
 HERE = Owner(os.getpid(), socket.gethostname())
 
 
-@contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """A process that holds the lock until it gets a line, and lives on until it gets another."""
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
+    return running_program(HOLD, str(folder))
 
 
 def test_a_lock_names_its_holder_in_this_process_and_to_others(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import resource
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from running_program import running_program
 
 from licap.errors import StoreError
 from search.study import Decided, Ended, Event, Opened, Proposed, Reported, Restarted, Study, StudyEnded
@@ -23,14 +23,16 @@ from search.study.events import encode
 from search.study.record import header
 
 WRITER = """
+import os
 import sys
 from pathlib import Path
 from search.study import Proposed, Reported, Study
+parent = os.getppid()
 study = Study.create(Path(sys.argv[1]), sys.argv[2], "metric: spearman\\n")
 study.append(Proposed(trial=0, values={"pretrain.lr": 0.1}, starting_point=False))
 print("ready", flush=True)
 budget = 0
-while True:
+while os.getppid() == parent:
     budget += 1
     study.append(Reported(trial=0, stage="pretrain", epoch=budget - 1, budget=budget,
                           metrics={"val.spearman": budget / 7, "padding": 1e-300 * budget}))
@@ -39,16 +41,9 @@ while True:
 """
 
 
-@contextlib.contextmanager
-def writer(root: Path, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that creates a study and appends to it until it is killed."""
-    command = [sys.executable, "-c", WRITER, str(root), name, *words]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
+def writer(root: Path, name: str, *words: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """A process that creates a study and appends to it until it is killed, or the test's own process ends."""
+    return running_program(WRITER, str(root), name, *words)
 
 
 def report(trial: int, budget: int, value: float) -> Reported:
