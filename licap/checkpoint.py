@@ -91,9 +91,5 @@ def _check_plain(value: object, place: str) -> None:
 
 def content_hash(config: TrialConfig) -> str:
     """64 hex digits that are the same for equal configs, in every process and on every machine."""
-    values = config.flat()
-    if values["data.fingerprint"] is None:
-        # As before there was such a key: folders of runs are found again by this hash.
-        del values["data.fingerprint"]
-    text = json.dumps(values, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(config.flat(), sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

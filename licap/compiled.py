@@ -22,13 +22,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The machine code for a signature, or None."""
-        try:
-            return super().load_overload(sig, target_context)
-        except (EOFError, pickle.UnpicklingError):
-            with suppress(OSError):
+        # What cannot be read is as good as not there: the function is compiled, which costs time alone.
+        with suppress(OSError):
+            try:
+                return super().load_overload(sig, target_context)
+            except (EOFError, pickle.UnpicklingError):
                 self.flush()
-        except OSError:
-            pass
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

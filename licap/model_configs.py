@@ -205,4 +205,5 @@ class ModelConfigs(Checked):
 
 
 MODEL_NAMES: tuple[str, ...] = tuple(field.name for field in fields(ModelConfigs))
-TRAINED_MODELS = tuple(name for name in MODEL_NAMES if getattr(ModelConfigs(), name).trained)
+_DEFAULTS = ModelConfigs()
+TRAINED_MODELS: tuple[str, ...] = tuple(name for name in MODEL_NAMES if getattr(_DEFAULTS, name).trained)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +46,24 @@ def load_dataset(config: DataConfig, *, progress: Callable[[str], None] = lambda
     raw = load_raw(config)
     labelled = _check(raw, config.path or raw.name)
     given = given_features(raw, config, config.parts)
-    known = check_fingerprint(raw, given, config)
+    brought = features_fingerprint(given)
+    known = check_fingerprint(raw, brought, config)
     features = complete_features(raw, config, given, progress=progress)
-    return completed(raw, features, fingerprint=known, given=given, notes=raw.notes + labelled)
+    return completed(raw, features, fingerprint=known, given=tuple(given), brought=brought, notes=raw.notes + labelled)
 
 
-def check_fingerprint(raw: RawGraph, given: Mapping[str, NDArray[np.float32]], config: DataConfig) -> str:
-    """The fingerprint of graph and scores. Raises: DataError where the config names other data, or other features."""
+def check_fingerprint(raw: RawGraph, brought: str, config: DataConfig) -> str:
+    """The fingerprint of graph and scores. brought: of the features that need no computing.
+
+    Raises: DataError where the config names other data, or other features.
+    """
     known = fingerprint(raw.graph, names=raw.names, importance=raw.importance, valid=raw.valid)
     if config.fingerprint is None:
         return known
     wanted, _, wanted_features = config.fingerprint.partition("+")
-    found = features_fingerprint({name: given[name] for name in config.parts if name in given})
     what = f"graph or scores (fingerprint {known[:16]}, not {wanted[:16]})" if wanted != known else ""
-    if not what and wanted_features and wanted_features != found:
-        what = f"features (fingerprint {found[:16] or 'none'}, not {wanted_features[:16]})"
+    if not what and wanted_features and wanted_features != brought:
+        what = f"features (fingerprint {brought[:16] or 'none'}, not {wanted_features[:16]})"
     if what:
         raise DataError(
             f"{config.path or raw.name}: has other {what} than the config was made for. Set data.path to the data that "
@@ -75,10 +77,14 @@ def completed(
     features: Mapping[str, NDArray[np.float32]],
     *,
     fingerprint: str,
-    given: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    given: tuple[str, ...] = (),
+    brought: str = "",
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """A data set of what its source gave, and its features. given: those of them that were not computed."""
+    """A data set of what its source gave, and its features.
+
+    given: names of those of them that were not computed. brought: their fingerprint.
+    """
     return Dataset(
         name=raw.name,
         graph=raw.graph,
@@ -89,8 +95,8 @@ def completed(
         fingerprint=fingerprint,
         titles=raw.titles,
         notes=notes,
-        given=tuple(given),
-        features_fingerprint=features_fingerprint(given),
+        given=given,
+        features_fingerprint=brought,
     )
 
 

@@ -20,6 +20,7 @@ import torch
 from licap.config import DataConfig, TrialConfig
 from licap.datasets.dataset import Dataset
 from licap.datasets.features import given_features, node_texts
+from licap.datasets.fingerprint import features_fingerprint
 from licap.datasets.registry import check_fingerprint, completed, load_raw
 from licap.errors import DataError
 from licap.fields import Scalar
@@ -54,7 +55,9 @@ def rehearsal_dataset(config: DataConfig) -> tuple[Dataset, GraphSize]:
     """
     raw = load_raw(config)
     given = given_features(raw, config)
-    check_fingerprint(raw, given, config)
+    if config.fingerprint is not None:
+        used = {name: given[name] for name in config.parts if name in given}
+        check_fingerprint(raw, features_fingerprint(used), config)
     size = GraphSize.of(raw.graph, raw.valid, given)
     if "semantic" not in given and node_texts(raw) is None and config.features != "struct":
         raise DataError(f"data.features: is {config.features}, and there are neither semantic features nor texts")

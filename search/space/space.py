@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class SearchSpace:
         """How many trials the grid takes, starting points included; None for other samplers."""
         return grid_size(self.parameters, self.starting_points) if self.sampler.name == "grid" else None
 
-    @property
+    @cached_property
     def num_trials(self) -> int:
         """How many trials there will be if nothing cuts the search off: `trials`, or all points of a smaller space."""
         return int(min(self.trials, self.grid_size or num_points(self.parameters)))

@@ -132,16 +132,16 @@ class Study:
         return folder
 
     def _check_dataset(self, dataset: str, features: str, given: tuple[str, ...]) -> None:
-        before, origin = self.origin.dataset, self.origin
+        origin = self.origin
         if origin.features and origin.given == given and origin.features != features:
             raise StoreError(
                 f"{self.folder}: the study began on other features (fingerprint {origin.features[:16]}, now "
                 f"{features[:16]}). Give it those it began with, or start a new study."
             )
-        if before and before != dataset:
+        if origin.dataset and origin.dataset != dataset:
             raise StoreError(
-                f"{self.folder}: the study began on other data (fingerprint {before[:16]}, now {dataset[:16]}). "
-                "Give it the data it began with, or start a new study."
+                f"{self.folder}: the study began on other data (fingerprint {origin.dataset[:16]}, now "
+                f"{dataset[:16]}). Give it the data it began with, or start a new study."
             )
 
     @staticmethod
