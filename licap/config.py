@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from licap.conditions import one_of, other_than
@@ -20,14 +21,13 @@ from licap.fields import (
     Checked,
     Scalar,
     choice,
-    construct,
     flag,
     flatten,
     nest,
-    parse_all,
     part,
     real,
     string,
+    updated,
     values_of,
     whole,
 )
@@ -319,15 +319,17 @@ class TrialConfig(Checked):
 
     def with_values(self, values: Mapping[str, object]) -> TrialConfig:
         """A copy with some dotted names set. Raises: ConfigError with every problem."""
-        return config_from(self.flat() | dict(values))
+        return updated(self, values)
 
 
 def config_from(flat: Mapping[str, object]) -> TrialConfig:
     """A trial config from dotted values; what is absent takes its default. Raises: ConfigError with every problem."""
-    good, problems = parse_all(TrialConfig, flat)
-    if problems:
-        raise ConfigError(problems)
-    return construct(TrialConfig, good)
+    return updated(_defaults(), flat)
+
+
+@cache
+def _defaults() -> TrialConfig:
+    return TrialConfig()
 
 
 def config_values(document: YamlDocument, given: dict[str, object]) -> dict[str, object]:

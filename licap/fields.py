@@ -8,11 +8,10 @@ misspelt key, and the reference of all keys. Knows no config in particular.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cache
@@ -25,6 +24,7 @@ from licap.errors import ConfigError, Problem
 from licap.number_text import number_hint, read_number
 from licap.paths import expanded
 from licap.spelling import quoted
+from licap.suggestions import nearest, nearest_key
 
 Scalar = float | int | bool | str | None
 T = TypeVar("T")
@@ -178,70 +178,6 @@ def part(cls: type[T], *, acts: Conditions = ()) -> T:
     return field(default_factory=cls, metadata={"acts": acts})
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """`; did you mean X?` for a misspelt name, empty where nothing is near."""
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]}?" if matches else ""
-
-
-def nearest_key(name: str, valid: Iterable[str]) -> str:
-    """`; did you mean X?` for a dotted key that is unknown: by what others call it, its spelling, its last word."""
-    valid = list(valid)
-    parent, _, leaf = name.rpartition(".")
-    usual = leaf.lower().replace("-", "_")
-    if usual in _ABSENT:
-        return f": {_ABSENT[usual]}"
-    named = [each for each in valid if each.rpartition(".")[2] in _USUAL_NAMES.get(usual, "").split()]
-    named = [each for each in named if not parent or each.startswith(f"{parent}.")]
-    if named:
-        return _did_you_mean(named)
-    same_leaf = [each for each in valid if each.rpartition(".")[2] == leaf]
-    return nearest(name, valid) or (_did_you_mean(same_leaf) if same_leaf else "")
-
-
-def _did_you_mean(names: Sequence[str]) -> str:
-    *others, last = names[:_MOST_NAMED]
-    return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
-
-
-# What other programs and papers call our keys: last words, each with ours. Spelling alone leads astray.
-_USUAL_NAMES: Mapping[str, str] = {
-    **dict.fromkeys(("learning_rate", "learningrate", "lr_rate", "step_size"), "lr"),
-    **dict.fromkeys(("epochs", "epoch", "num_epochs", "n_epochs"), "max_epochs"),
-    **dict.fromkeys(("wd", "l2", "l2_reg", "decay"), "weight_decay"),
-    **dict.fromkeys(("grad_clip", "gradient_clip", "clip_grad", "max_grad_norm", "clip"), "clip_norm"),
-    **dict.fromkeys(("early_stopping", "early_stop"), "patience"),
-    **dict.fromkeys(("gamma", "top_ratio", "imp"), "imp_ratio"),
-    **dict.fromkeys(("rho", "non_top_ratio"), "nontop_ratio"),
-    **dict.fromkeys(("tau", "temp"), "temperature"),
-    **dict.fromkeys(("eta", "loss_weight"), "eta1 eta2"),
-    **dict.fromkeys(("num_bins", "n_bins"), "count"),
-    **dict.fromkeys(("bin_length", "bin_width", "width"), "length"),
-    **dict.fromkeys(("num_layers", "n_layers", "depth"), "layers"),
-    **dict.fromkeys(("num_heads", "n_heads", "nheads", "attention_heads"), "heads"),
-    **dict.fromkeys(("hidden_dim", "hidden_size", "num_hidden", "n_hidden", "hidden_units"), "hidden"),
-    **dict.fromkeys(("embedding_dim", "embed_dim", "emb_dim", "out_size", "output_dim"), "out_dim"),
-    **dict.fromkeys(("rel_dim", "edge_dim"), "relation_dim"),
-    **dict.fromkeys(("dropout_rate", "drop_rate", "drop"), "dropout"),
-    **dict.fromkeys(("random_seed", "random_state"), "seed"),
-    **dict.fromkeys(("num_threads", "n_threads", "n_jobs", "num_workers", "workers"), "threads max_concurrent"),
-    **dict.fromkeys(("gpu", "cuda"), "device gpus"),
-    **dict.fromkeys(("cpu", "cores"), "cpus"),
-    **dict.fromkeys(("num_trials", "n_trials", "max_trials", "num_samples", "samples"), "trials"),
-    **dict.fromkeys(("timeout", "time_limit", "max_time"), "time_budget"),
-    **dict.fromkeys(("objective", "target", "monitor"), "metric"),
-    **dict.fromkeys(("algorithm", "search_alg"), "sampler"),
-    "scheduler": "pruner",
-}
-_ABSENT: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("batch_size", "batch", "batches", "minibatch"), "there are no batches, for every epoch sees the whole graph"
-    ),
-    **dict.fromkeys(("optimizer", "optimiser"), "there is no choice, the optimiser is Adam"),
-}
-_MOST_NAMED = 4
-
-
 @cache
 def specs_of(cls: type) -> Mapping[str, FieldSpec]:
     """All leaves of a config class and its parts, by dotted name; its own before its parts', as declared."""
@@ -330,28 +266,49 @@ def _hint(name: str, specs: Mapping[str, FieldSpec]) -> str:
     return f"; valid here: {', '.join(siblings)}" if siblings else ""
 
 
-def construct(cls: type[T], flat: Mapping[str, Scalar], prefix: str = "") -> T:
-    """Builds a config and its parts from checked dotted values; what is absent takes its default.
+def updated(config: T, values: Mapping[str, object]) -> T:
+    """A copy of a config with some dotted values. Each is checked once; parts that hold none of them are shared.
 
-    Raises: ConfigError with the problems that cross-field rules find, under their full names.
+    Raises: ConfigError with every problem, in the order of the values.
     """
-    hints = _hints_of(typing.cast(type, cls))
-    arguments: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for item in fields(typing.cast(Any, cls)):
-        hint = hints[item.name]
-        if is_dataclass(hint):
-            inner = {k.removeprefix(f"{item.name}."): v for k, v in flat.items() if k.startswith(f"{item.name}.")}
-            try:
-                arguments[item.name] = construct(typing.cast(type, hint), inner, f"{prefix}{item.name}.")
-            except ConfigError as error:
-                problems.extend(error.problems)
-        elif item.name in flat:
-            arguments[item.name] = flat[item.name]
-    if problems:
-        raise ConfigError(problems)
+    specs = specs_of(typing.cast(Any, type(config)))
+    problems: list[Problem] = [
+        Problem(name, f"unknown key{_hint(name, specs)}") for name in values if name not in specs
+    ]
     try:
-        return cls(**arguments)
+        found = _updated(config, {name: value for name, value in values.items() if name in specs}, "")
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        places = {name: place for place, name in enumerate(values)}
+        problems.sort(key=lambda problem: places.get(problem.key, len(places)))
+        raise ConfigError(problems)
+    return found
+
+
+def _updated(config: T, values: Mapping[str, object], prefix: str) -> T:
+    """`updated` for names that are known. prefix: of the names in its messages."""
+    own: dict[str, object] = {}
+    inner: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        first, dot, rest = name.partition(".")
+        if dot:
+            inner.setdefault(first, {})[rest] = value
+        else:
+            own[first] = value
+    parts: dict[str, object] = {}
+    problems: list[Problem] = []
+    for name, below in inner.items():
+        try:
+            parts[name] = _updated(getattr(config, name), below, f"{prefix}{name}.")
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        # Rules that join values are asked of parts that are right.
+        _, more = parse_all(type(config), own)
+        raise ConfigError([*problems, *(Problem(prefix + each.key, each.message) for each in more)])
+    try:
+        return typing.cast(T, dataclasses.replace(typing.cast(Any, config), **own, **parts))
     except ConfigError as error:
         raise ConfigError(Problem(prefix + each.key, each.message) for each in error.problems) from None
 
@@ -371,15 +328,16 @@ class Checked:
     chosen_by: typing.ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        own = {
-            item.name: getattr(self, item.name)
-            for item in fields(typing.cast(Any, self))
-            if not is_dataclass(getattr(self, item.name))
-        }
-        good, problems = parse_all(type(self), own)
-        for name, value in good.items():
-            # As a file would have it: `~` of a path is a home folder in Python code too.
-            object.__setattr__(self, name, value)
+        problems = []
+        for name, spec in specs_of(typing.cast(Any, type(self))).items():
+            if "." in name:
+                break
+            given = getattr(self, name)
+            try:
+                # As a file would have it: `~` of a path is a home folder in Python code too.
+                object.__setattr__(self, name, spec.parse(given))
+            except ValueError as error:
+                problems.append(Problem(name, str(error)))
         problems = problems or list(self.cross_problems())
         if problems:
             raise ConfigError(problems)

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from licap.errors import ConfigError
-from licap.fields import nearest
+from licap.suggestions import nearest
 
 Values = NDArray[np.float64]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from licap.fields import Scalar, nearest
+from licap.fields import Scalar
+from licap.suggestions import nearest
 
 Values = Mapping[str, Scalar]
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from licap.errors import ConfigError, DeviceError
-from licap.fields import nearest
 from licap.graph import KnowledgeGraph
 from licap.ops.registry import BACKENDS, Backend
 from licap.ops.relation_sum import relation_sum
+from licap.suggestions import nearest
 
 __all__ = [
     "BACKENDS",

@@ -8,8 +8,9 @@ from itertools import product
 
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, nearest, parse_all, specs_of
+from licap.fields import Scalar, parse_all, specs_of
 from licap.spelling import shown
+from licap.suggestions import nearest
 from licap.yaml_file import parse_scalar
 from search.space import SearchSpace
 

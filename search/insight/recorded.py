@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from licap.commands import script
 from licap.errors import ConfigError, StoreError
-from licap.fields import nearest
 from licap.metrics import METRICS, Metric
+from licap.suggestions import nearest
 from search.insight.leaderboard import leaderboard
 from search.insight.render import trials_text
 from search.insight.simulation import Curve

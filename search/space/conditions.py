@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest_key, specs_of
+from licap.fields import Scalar, specs_of
 from licap.spelling import shown
+from licap.suggestions import nearest_key
 from search.space.declare import INVALID, parsed
 from search.space.findings import Findings
 from search.space.parameter import Parameter

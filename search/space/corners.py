@@ -11,31 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from licap.config import TrialConfig, config_from
 from licap.errors import ConfigError, Problem
-from licap.fields import Scalar, nearest
+from licap.fields import Scalar
 from licap.spelling import shown
 from licap.yaml_file import Path_
-from search.space.conditions import active, requirements
+from search.space.conditions import requirements
 from search.space.findings import Findings
 from search.space.parameter import Parameter
+from search.space.points import PointConfigs
 
 Values = Mapping[str, Scalar]
 # So many whole numbers are tried one by one, in pairs up to the square of it.
 _FEW = 32
-
-
-def build_config(parameters: Sequence[Parameter], base: Values, values: Values) -> TrialConfig:
-    """The trial config of some values; those that do not count and those left out take the config's value.
-
-    Raises: ConfigError with every problem, names that are not searched among them.
-    """
-    by_name = {parameter.name for parameter in parameters}
-    strangers = [name for name in values if name not in by_name]
-    if strangers:
-        raise ConfigError(f"{name}: is not searched here{nearest(name, by_name)}" for name in strangers)
-    counting = active(parameters, base, values)
-    return config_from({**base, **{name: values[name] for name in counting if name in values}})
 
 
 @dataclass(frozen=True)
@@ -60,9 +47,10 @@ def check_combinations(
     """
     told: set[tuple[str, Path_]] = set()
     everywhere: set[str] = set()
+    configs = PointConfigs(parameters, base)
     for number, candidate in enumerate(_candidates(parameters, base, starting_points)):
         try:
-            build_config(parameters, base, candidate.values)
+            configs.at(candidate.values)
         except ConfigError as error:
             for problem in error.problems:
                 path = candidate.path or _place(problem.key, candidate.varied, places)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from licap.config import TrialConfig
-from licap.fields import FieldSpec, Scalar, nearest, specs_of
+from licap.fields import FieldSpec, Scalar, specs_of
 from licap.spelling import shown
+from licap.suggestions import nearest
 from licap.yaml_file import Path_
 from search.space.findings import Findings
 from search.space.parameter import Kind, Parameter, num_steps

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from licap.config import TrialConfig, parse_overrides
-from licap.fields import nearest_key, specs_of
+from licap.fields import specs_of
+from licap.suggestions import nearest_key
 from licap.yaml_file import Path_, YamlDocument
 from search.space.findings import OVERRIDE, Findings
 from search.space.settings import SpaceSettings

@@ -10,10 +10,11 @@ from typing import Any, cast
 from licap.commands import program
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, construct, nearest_key, parse_all, specs_of
+from licap.fields import Scalar, parse_all, specs_of, updated
 from licap.metrics import METRICS, Metric, metric
 from licap.presets import preset_values
 from licap.spelling import shown
+from licap.suggestions import nearest_key
 from licap.yaml_file import Path_, YamlDocument
 from search.space.conditions import Surroundings, settle
 from search.space.corners import check_combinations
@@ -126,7 +127,7 @@ def _read_settings(data: Mapping[str, Any], findings: Findings) -> SpaceSettings
             ("name",),
             f"must be at most {MAX_STUDY_NAME} letters, digits, dots, dashes and underscores (got {name!r})",
         )
-    return construct(SpaceSettings, good)
+    return updated(SpaceSettings(), good)
 
 
 def _unknown_key(key: str, valid: Sequence[str]) -> str:

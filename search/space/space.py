@@ -15,9 +15,10 @@ from licap.metrics import Metric
 from licap.yaml_file import parse_yaml, read_yaml, write_yaml
 from search.space import rungs
 from search.space.conditions import active
-from search.space.corners import build_config, edges
+from search.space.corners import edges
 from search.space.grid import grid_size, num_points
 from search.space.parameter import Parameter
+from search.space.points import PointConfigs
 from search.space.settings import CacheConfig, PrunerConfig, Resources, SamplerConfig
 
 
@@ -118,11 +119,15 @@ class SearchSpace:
         A config that leaves its threads open gets those of the slot: they decide the last digits of a result.
         Raises: ConfigError for names that are not searched, and for values the config refuses.
         """
-        threads = self.base["runtime.threads"] or self.resources.threads
-        config = build_config(self.parameters, {**self.base, "runtime.threads": threads}, values)
+        config = self._configs.at(values)
         if config.runtime.threads is not None:
             return config
         return config.with_values({"runtime.threads": self.resources.threads})
+
+    @cached_property
+    def _configs(self) -> PointConfigs:
+        threads = self.base["runtime.threads"] or self.resources.threads
+        return PointConfigs(self.parameters, {**self.base, "runtime.threads": threads})
 
     def edge_configs(self) -> Iterator[tuple[str, TrialConfig]]:
         """Configs at the edges of the space, each with its words: usual values, starting points, each extreme alone."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, nearest_key, specs_of
+from licap.fields import Scalar, specs_of
 from licap.spelling import shown
+from licap.suggestions import nearest_key
 from licap.yaml_file import Path_
 from search.space.conditions import active
 from search.space.findings import Findings

@@ -25,8 +25,8 @@ from pathlib import Path
 from types import TracebackType
 
 from licap.errors import StoreError
-from licap.fields import nearest
 from licap.files import make_folder, write_atomically
+from licap.suggestions import nearest
 from search.space.settings import MAX_STUDY_NAME, is_study_name
 from search.study.events import Event, Opened, StudyEnded, encode
 from search.study.lock import Lock, Owner, owner_of
