@@ -18,6 +18,8 @@ CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.json", "checkpoint.pt"
 PREDICTIONS, EMBEDDINGS = "predictions.csv", "embeddings.npy"
 _MOST_SHOWN = 3
 _FINGERPRINT = "data.fingerprint"
+# What makes no other run of a config: data are compared by themselves, and a cache of features changes no result.
+_NO_PART = frozenset({_FINGERPRINT, "data.cache"})
 _REMEDY = "Give another --out, or delete it."
 
 
@@ -77,7 +79,7 @@ def _difference(path: Path, config: TrialConfig) -> str | None:
     parts = [
         f"{name} is {quoted(values[name])} there, {quoted(value)} here"
         for name, value in here.items()
-        if name in there and absolute(name, values[name]) != absolute(name, value) and name != _FINGERPRINT
+        if name in there and absolute(name, values[name]) != absolute(name, value) and name not in _NO_PART
     ]
     if parts:
         more = len(parts) - _MOST_SHOWN
@@ -85,4 +87,4 @@ def _difference(path: Path, config: TrialConfig) -> str | None:
     # Written by hand, or by another version: what it leaves out may have been something else. What features are
     # computed by is left out where the data set brings them.
     left_out = [name for name in here if name not in there and not name.startswith(("data.node2vec.", "data.text."))]
-    return f"{path.name} was not written by this version" if set(left_out) - {_FINGERPRINT, "data.cache"} else None
+    return f"{path.name} was not written by this version" if set(left_out) - _NO_PART else None

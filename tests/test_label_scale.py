@@ -59,6 +59,20 @@ def test_scores_and_labels_go_through_the_mean_and_deviation_of_training_labels(
     assert module.training_loss([channel], LABELS, TRAIN).item() == pytest.approx(expected, rel=1e-12)
 
 
+def test_scores_that_are_larger_than_labels_are_divided_until_they_are_not() -> None:
+    module, model = wrapped("standardised", LABELS / 100)
+    assert float(module.unit) == pytest.approx(DEVIATION / 100, rel=1e-12)
+    module.match_scale([], LABELS / 100, TRAIN)
+    seen = (OF_TRAINING - MEAN) / DEVIATION
+    own = model().detach().numpy()
+    factor = np.sqrt(np.mean(seen**2) / np.mean(own[TRAIN] ** 2))
+    assert factor < 0.9
+    np.testing.assert_allclose(module().detach(), own * factor * DEVIATION / 100 + MEAN / 100, rtol=1e-9)
+    # The model's own loss, in units of the labels as they are without the factor.
+    expected = 2 * np.abs(own[TRAIN] - seen / factor).mean() * factor**2
+    assert module.training_loss([], LABELS / 100, TRAIN).item() == pytest.approx(expected, rel=1e-9)
+
+
 def test_only_the_bias_is_learned() -> None:
     for kind, learned in (("standardised", {"model.values"}), ("bias", {"model.values", "shift"})):
         module, _ = wrapped(kind)

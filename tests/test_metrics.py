@@ -62,6 +62,33 @@ def test_perfect_predictions_get_the_best_values(true: np.ndarray) -> None:
         assert found["spearman"] == pytest.approx(1)
 
 
+def test_each_metric_is_declared_as_the_field_uses_it() -> None:
+    declared = {
+        "rmse": ("RMSE", "min", 0.0, math.inf, math.inf, None),
+        "median_ae": ("MedianAE", "min", 0.0, math.inf, math.inf, None),
+        "spearman": ("Spearman", "max", -1.0, 1.0, -1.0, None),
+    }
+    for name, label in (("ndcg", "NDCG"), ("overlap", "Overlap")):
+        declared |= {f"{name}@{k}": (f"{label}@{k}", "max", 0.0, 1.0, 0.0, k) for k in (20, 50, 100, 200)}
+    for metrics in BY_LABEL_TIES.values():
+        assert {
+            name: (each.label, each.direction, each.low, each.high, each.worst, each.cutoff)
+            for name, each in metrics.items()
+        } == declared
+        assert all(each.name == name for name, each in metrics.items())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e300])
+def test_errors_are_those_of_the_formula(scale: float) -> None:
+    true, predicted = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([1.5, 2.0, 1.0, 4.25, 9.0])
+    found = evaluate(true * scale, predicted * scale, ["rmse", "median_ae"])
+    # Errors 0.5, 0, 2, 0.25 and 4: squares sum to 20.3125.
+    assert found["rmse"] == pytest.approx(math.sqrt(20.3125 / 5) * scale, rel=1e-12)
+    assert found["median_ae"] == pytest.approx(0.5 * scale, rel=1e-12)
+    # Between the two in the middle where there are as many on either side.
+    assert evaluate(true[1:], predicted[1:], ["median_ae"])["median_ae"] == pytest.approx(1.125, rel=1e-12)
+
+
 @settings(deadline=None, max_examples=40)
 @given(pair=pairs())
 def test_spearman_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:

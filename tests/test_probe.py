@@ -58,6 +58,13 @@ def test_all_probes_predict_what_scikit_learn_does(penalty: float) -> None:
         np.testing.assert_allclose(prediction, by_scikit_learn(inputs, targets, penalty), rtol=1e-6, atol=1e-9)
 
 
+def test_a_column_far_from_zero_weighs_as_much_as_any_other() -> None:
+    features, embeddings, labels = make_arrays()
+    near = make_probe(features, labels, 1.0).predict(embeddings)
+    far = make_probe(features.double() + 1e6, labels, 1.0).predict(embeddings.double() * 8)
+    np.testing.assert_allclose(far.features_embeddings, near.features_embeddings, rtol=1e-6)
+
+
 def test_columns_that_repeat_each_other_do_not_break_it() -> None:
     features, _, labels = make_arrays()
     found = make_probe(features, labels, 1e-12).predict(torch.cat([features, features], 1))

@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 from licap.config import BetaConfig, BinsConfig, PretrainConfig
 from licap.errors import DataError
-from licap.sampling import HierarchicalSample, closeness, finer_bins, fitting_imp_ratio, sample_fold
+from licap.sampling import HierarchicalSample, closeness, finer_bins, fitting_imp_ratio, sample_fold, top_bin
 
 KINDS = ("length", "equal-width", "quantile")
 
@@ -163,6 +163,26 @@ def test_a_ratio_that_fits_has_its_sets_in_every_fold() -> None:
         draw(labels, config(imp_ratio=found), [train])
 
 
+def test_two_top_nodes_and_two_to_draw_from_are_enough() -> None:
+    labels = np.array([2.0, 2.0, 1.0, 1.0] + [0.0] * 46, dtype=np.float32)
+    found = fitting_imp_ratio(labels, [np.arange(50)], imp_ratio=0.02, nontop_ratio=2.5)
+    assert found == 0.02
+    sample = draw(labels, config(imp_ratio=found, nontop_ratio=2.5))
+    assert (sample.top.tolist(), sample.pool.tolist(), sample.drawn.size) == ([0, 1], [2, 3], 1)
+    # One more or less of either leaves nothing to contrast.
+    for wrong in (np.delete(labels, 0), np.delete(labels, 3)):
+        with pytest.raises(DataError):
+            draw(wrong, config(imp_ratio=0.01, nontop_ratio=2.5))
+
+
+def test_the_top_bin_alone_is_that_of_the_sample() -> None:
+    labels = spread_labels(200)
+    sample = draw(labels, config(imp_ratio=0.07))
+    border, top = top_bin(labels, 0.07)
+    assert border == sample.border
+    assert top.tolist() == labels[sample.top].tolist()
+
+
 def test_no_training_nodes_are_refused() -> None:
     with pytest.raises(DataError, match="0 of 0 training nodes"):
         draw(spread_labels(10), config(), [np.array([], dtype=np.int64)])
@@ -194,9 +214,11 @@ def test_as_many_bins_as_reach_the_largest_label(t: np.ndarray, length: float) -
     assert (inside | ((t == 0) & (bins == 0))).all()
 
 
-def test_equal_width_bins_have_one_width() -> None:
-    bins, count = finer_bins(np.array([0, 1, 2, 3, 4, 10], dtype=np.float32), BinsConfig(kind="equal-width", count=5))
-    assert (bins.tolist(), count) == ([0, 0, 0, 1, 1, 4], 5)
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_equal_width_bins_have_one_width(scale: float) -> None:
+    t = np.array([0, 1, 2.5, 3.5, 4.5, 10], dtype=np.float32) * np.float32(scale)
+    bins, count = finer_bins(t, BinsConfig(kind="equal-width", count=5))
+    assert (bins.tolist(), count) == ([0, 0, 1, 1, 2, 4], 5)
 
 
 @settings(deadline=None, max_examples=40)
@@ -275,6 +297,13 @@ def test_an_empty_bin_has_no_column_and_keeps_its_index() -> None:
     assert sample.bins.tolist() == [0, 1, 2]
     assert sample.nonempty_bins.tolist() == [0, 2]
     np.testing.assert_allclose(sample.closeness_of_top[0], closeness(3, p=0.5, scale=1.0)[0, [0, 2]])
+
+
+def test_without_beta_all_bins_are_equally_close() -> None:
+    sample = draw(spread_labels(400), config(beta=BetaConfig(kind="none")))
+    assert sample.nonempty_bins.size > 1
+    assert sample.closeness_of_top.shape == (sample.top.size, sample.nonempty_bins.size)
+    assert (sample.closeness_of_top == 1).all()
 
 
 def test_beta_of_the_config_reaches_the_sample() -> None:

@@ -78,11 +78,14 @@ class Turns:
 
 
 _turns: list[Turns] = []
+_features: list[Path] = []
 
 
 @pytest.fixture(scope="session", autouse=True)
 def turns(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Where tests run on several workers, these take turns with their searches."""
+    """Where tests run on several workers, these take turns with their searches; all share the computed features."""
+    _features.append(shared_folder(tmp_path_factory) / "features")
+    _features[0].mkdir(exist_ok=True)
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1 and not _turns:
         # A fixture may need two at the same time.
@@ -153,6 +156,8 @@ def make_workplace(folder: Path) -> Workplace:
     place = workplace_in(folder)
     Path(place.environment["TMPDIR"]).mkdir(parents=True)
     place.write("small.yaml", SMALL)
+    (folder / "data").mkdir()
+    (folder / "data" / "cache").symlink_to(_features[0])
     return place
 
 
