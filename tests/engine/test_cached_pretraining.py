@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,66 +43,61 @@ def by_values(trials: tuple[TrialRecord, ...]) -> dict[object, TrialRecord]:
 
 
 class Searches:
-    """A search without a cache that works; one with; and a second study in the latter's root, an entry damaged."""
+    """A search with a cache, and a second study in its root, an entry damaged."""
 
-    def __init__(self, without: Workplace, shared: Workplace, database: Path) -> None:
-        self.without, self.shared = without, shared
-        for place in (without, shared):
-            place.write("cached.yaml", SPACE)
-            (place.folder / "mlruns").mkdir()
-            shutil.copy(database, place.folder / "mlruns" / "mlflow.db")
-        without.write("mlruns/cache", "in the way")
-        with ThreadPoolExecutor(2) as pool:
-            alone, first = pool.map(lambda place: place.run(*SEARCH, "2"), (without, shared))
-        damaged = min((shared.folder / "mlruns" / "cache").glob("*.pt"))
+    def __init__(self, place: Workplace, database: Path) -> None:
+        self.place = place
+        place.write("cached.yaml", SPACE)
+        (place.folder / "mlruns").mkdir()
+        shutil.copy(database, place.folder / "mlruns" / "mlflow.db")
+        first = place.run(*SEARCH, "2")
+        damaged = min((place.folder / "mlruns" / "cache").glob("*.pt"))
         damaged.write_bytes(damaged.read_bytes()[:-100])
         words = ("--set", "pruner={name: asha, grace: 2, reduction: 2}", "--study", "second")
-        second = shared.run(*SEARCH, "1", *words)
-        assert [done.returncode for done in (alone, first, second)] == [0, 0, 0], second.stderr
-        self.said = {"without": alone.stderr, "first": first.stderr, "second": second.stderr}
+        second = place.run(*SEARCH, "1", *words)
+        assert [done.returncode for done in (first, second)] == [0, 0], second.stderr
+        self.said = {"small": first.stderr, "second": second.stderr}
 
     def trials(self, name: str) -> Mapping[object, TrialRecord]:
-        """Trials of one of the three."""
-        place = self.without if name == "without" else self.shared
-        return by_values(trials_of(place, "second" if name == "second" else "small"))
+        """Trials of one of the two."""
+        return by_values(trials_of(self.place, name))
 
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searches:
-    """All three, run once."""
-    return Searches(*(make_workplace(tmp_path_factory.mktemp(name)) for name in ("without", "shared")), empty_database)
+    """Both, run once."""
+    return Searches(make_workplace(tmp_path_factory.mktemp("shared")), empty_database)
 
 
-def test_results_are_the_same_bits_with_and_without_the_cache(searches: Searches) -> None:
-    trained, first, second = (searches.trials(name) for name in ("without", "first", "second"))
-    assert len(trained) == 6
-    for values, trial in trained.items():
-        assert first[values].reports
-        assert [r.metrics for r in first[values].reports] == [r.metrics for r in trial.reports]
+def test_results_are_the_same_bits_with_and_without_the_cache(
+    searches: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(searches.place.folder)
+    space = SearchSpace.load(searches.place.folder / "cached.yaml")
+    first, second = (searches.trials(name) for name in ("small", "second"))
+    assert len(first) == 6
+    for values, trial in first.items():
+        trained = [report.metrics for report in Trial(space.config_for(trial.values))]
+        assert [report.metrics for report in trial.reports] == trained
         # What was pruned is the beginning of what was not.
         begun = second[values].reports
-        assert [r.metrics for r in begun] == [r.metrics for r in trial.reports[: len(begun)]]
+        assert [report.metrics for report in begun] == trained[: len(begun)]
     assert {trial.state for trial in second.values()} == {"complete", "pruned"}
 
 
 def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from(searches: Searches) -> None:
-    first = sorted(trial.pretraining for trial in searches.trials("first").values())
+    first = sorted(trial.pretraining for trial in searches.trials("small").values())
     # Two slots may begin with the same one at the same time.
     assert first[:3] == ["cached"] * 3 and "trained" in first
-    assert "taken from the cache" in searches.said["first"]
-    tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(searches.shared, "trial")}
+    assert "taken from the cache" in searches.said["small"]
+    tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(searches.place, "trial")}
     assert set(tags.values()) == {"cached", "trained"}
-    assert {trial.pretraining for trial in searches.trials("without").values()} == {"trained"}
 
 
 def test_a_second_study_takes_all_but_what_is_damaged(searches: Searches) -> None:
     second = searches.trials("second").values()
     assert sorted(trial.pretraining for trial in second) == ["cached"] * 5 + ["trained"]
     assert searches.said["second"].count("damaged") == 1
-
-
-def test_a_folder_that_cannot_be_used_is_said_once_whatever_the_slots(searches: Searches) -> None:
-    assert searches.said["without"].count("are not kept for other trials") == 1
 
 
 def steps(actor: TrialActor, count: int | None = None) -> list[StepResult]:
@@ -143,6 +137,15 @@ def test_a_trial_with_cached_pretraining_is_resumed_wherever_it_was_cut(tmp_path
     assert reports_of(head)[:-1] + reports_of(tail) == reports_of(whole)
     assert {result.pretraining for result in head + tail} == {"cached"}
     assert not [warning for result in head + tail for warning in result.warnings]
+
+
+def test_a_folder_that_cannot_be_used_costs_a_trial_nothing_and_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way", encoding="utf-8")
+    found = steps(new_actor(tmp_path / "cache", tmp_path / "0.pt"))
+    assert reports_of(found) == list(Trial(tiny_config(EPOCHS), dataset=tiny_dataset()))
+    assert {result.pretraining for result in found} == {"trained"}
+    [warning] = [warning for result in found for warning in result.warnings]
+    assert "are not kept for other trials" in warning and str(tmp_path / "cache") in warning
 
 
 def test_the_cache_is_bounded_by_the_space_file_and_turned_off_by_an_option(tmp_path: Path) -> None:

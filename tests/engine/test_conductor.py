@@ -170,3 +170,10 @@ def test_the_notes_of_a_trial_are_those_of_its_last_result(desks: Desks) -> None
         (),
         ("stalled",),
     ]
+
+
+def test_what_several_slots_warn_of_is_said_once(desks: Desks) -> None:
+    desk = desks(slots=2)
+    for number, warning in ((desk.next().number, "full"), (desk.next().number, "full"), (0, "broken")):
+        desk.conductor.receive(number, StepResult((), finished=False, warnings=(warning,)))
+    assert desk.witness.words == ["warning: full", "warning: broken"]
