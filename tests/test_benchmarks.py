@@ -35,6 +35,7 @@ def written(words: list[str], repository: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_attention_compares_rivals_and_tells_their_share_of_the_roofline(repository: Path, tmp_path: Path) -> None:
     words = ["attention", *TINY, "unfused", "--repeats", "1"]
     rows = written(words, repository, tmp_path)["tables"]["primitives"]
@@ -69,6 +70,7 @@ def test_epoch_tells_both_stages(repository: Path, tmp_path: Path) -> None:
     assert [row["faster"] == 1.0 for row in rows] == [rival == "torch" for _, rival in stages]
 
 
+@pytest.mark.long
 def test_epoch_tells_the_peak_of_pretraining(repository: Path, tmp_path: Path) -> None:
     # Large enough that an epoch's arrays are no remainder of what the process holds anyway.
     words = ["epoch", *TINY, "unfused", "--edges", "20000", "--nodes", "3000", "--peak"]
@@ -79,6 +81,7 @@ def test_epoch_tells_the_peak_of_pretraining(repository: Path, tmp_path: Path) -
     assert unfused["above_mb"] > 2 * fused["above_mb"]
 
 
+@pytest.mark.long
 def test_trial_tells_seconds_and_memory(repository: Path, tmp_path: Path) -> None:
     (row,) = written(TRIAL, repository, tmp_path)["tables"]["trials"]
     assert (row["backend"], row["faster"], row["of_other"]) == ("torch", 1.0, 1.0)

@@ -184,6 +184,7 @@ def test_a_study_whose_first_trials_fail_alike_ends_early_and_says_so(searches: 
     assert [each.info.status for each in runs_of(search.place, "study")] == ["FAILED"]
 
 
+@pytest.mark.long
 def test_it_goes_on_once_it_is_mended(searches: Mapping[str, Ran]) -> None:
     place = searches["slow"].place
     done = place.run("search/run.py", "--resume", "--set", "trial_timeout=null", "--trials", "3")

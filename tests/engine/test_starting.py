@@ -85,6 +85,7 @@ def test_a_signal_does_not_wait_for_the_start(block: str, number: signal.Signals
     assert output == "cleaned up\n" or (may_end_by_itself and output == "")
 
 
+@pytest.mark.long
 def test_a_start_that_fails_is_tried_again_and_then_a_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
