@@ -76,6 +76,12 @@ def test_alignment_is_the_mean_over_partners_of_one_group() -> None:
     assert alignment(u, group) == pytest.approx(expected / nodes, rel=1e-9)
 
 
+def test_two_nodes_of_a_group_are_partners() -> None:
+    u = unit_rows(points(5))
+    apart = float((u[1] - u[3]).square().sum())
+    assert alignment(u, torch.tensor([0, 1, 2, 1, 3])) == pytest.approx(apart, rel=1e-12)
+
+
 def test_alignment_of_nodes_without_partners_is_that_of_one_group() -> None:
     u = unit_rows(points(5))
     assert alignment(u, torch.arange(5)) == alignment(u, torch.zeros(5, dtype=torch.int64))
@@ -183,6 +189,20 @@ def test_each_probe_value_is_that_of_its_own_prediction(seen: str) -> None:
     expected = found.expected(seen)
     assert len({value for name, value in expected.items() if name.startswith("probe.")}) == 6
     assert {name: report.metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_probes_treat_ties_among_labels_as_the_trial_does() -> None:
+    data = two_channel_dataset(NUM_PROBED)
+    order = np.argsort(np.argsort(data.importance, kind="stable"), kind="stable")
+    data = replace(data, importance=(1.0 + order // (NUM_PROBED // 7)).astype(data.importance.dtype))
+    found = {}
+    for ties in ("mean", "position"):
+        values = {"data.features": "both", "downstream.input": "embeddings", "label_ties": ties}
+        trial = Trial(tiny_config({**values, "pretrain.imp_ratio": 0.2}), dataset=data)
+        metrics, probes = next(trial).metrics, probed(trial, data)
+        found[ties] = metrics["val.overlap@20"]
+        assert found[ties] == evaluate(probes.labels, probes.by["embeddings"], label_ties=ties)["overlap@20"]
+    assert found["mean"] != found["position"]
 
 
 def test_looking_more_often_does_not_change_the_training() -> None:

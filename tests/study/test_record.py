@@ -43,6 +43,7 @@ def test_events_and_their_times_are_read_back_in_order(record: Path) -> None:
 @pytest.mark.parametrize("length", [1, 100, 65_535, 65_536, 65_537, 200_000])
 def test_a_torn_end_of_any_length_is_cut_off_before_anything_is_appended(record: Path, length: int) -> None:
     writer = RecordWriter(record)
+    assert writer.cut_bytes == 0
     writer.append(PROPOSED, 1.0)
     writer.close()
     whole = record.read_bytes()
@@ -51,6 +52,7 @@ def test_a_torn_end_of_any_length_is_cut_off_before_anything_is_appended(record:
     assert events_of(record) == [(PROPOSED, 1.0)]
     assert record.stat().st_size == len(whole) + length, "who reads changes nothing"
     writer = RecordWriter(record)
+    assert writer.cut_bytes == length
     assert record.read_bytes() == whole and torn_bytes(record) == 0
     writer.append(REPORTED, 2.0)
     writer.close()
