@@ -76,6 +76,44 @@ def test_epochs_that_are_not_watched_stand_in_for_the_best() -> None:
     assert stage.stopping.best_epoch == 3
 
 
+@pytest.mark.parametrize("cut", [0, 1, 4])
+@pytest.mark.parametrize("step_limit", [None, 0.05])
+def test_a_stage_cut_anywhere_goes_on_to_the_same_bits(step_limit: float | None, cut: int) -> None:
+    # Dropout draws from a generator that is no part of the stage.
+    config = replace(CONFIG, lr=0.3, step_limit=step_limit, clip_norm=1.0, geni=replace(CONFIG.geni, dropout=0.0))
+    whole, first, second = (make_stage(config) for _ in range(3))
+    expected = [whole.step() for _ in range(8)]
+    found = [first.step() for _ in range(cut)]
+    state = first.state_dict()
+    # What the second stage has done itself must not matter.
+    second.step()
+    second.load_state_dict(state)
+    assert (second.best is None) == (cut == 0)
+    found += [second.step() for _ in range(8 - cut)]
+    assert found == expected
+    assert torch.equal(second.best.scores, whole.best.scores) and second.best.val_metrics == whole.best.val_metrics
+    assert all(torch.equal(value, whole.best.parameters[name]) for name, value in second.best.parameters.items())
+
+
+def test_no_step_moves_scores_further_than_its_limit() -> None:
+    limited, free = (make_stage(replace(CONFIG, lr=1.0, step_limit=limit)) for limit in (0.02, None))
+    labels, start = limited._labels[TRAIN], limited._score()[TRAIN]
+    error = (start - labels).square().mean().sqrt()
+    for stage in (limited, free):
+        stage.step()
+    moved = [(stage.scores[TRAIN] - start).square().mean().sqrt() for stage in (limited, free)]
+    assert 0 < moved[0] <= 0.02 * error < moved[1]
+
+
+def test_a_gradient_that_is_clipped_to_nothing_moves_nothing() -> None:
+    config = replace(CONFIG, step_limit=None, weight_decay=0.0)
+    still, moving = (make_stage(replace(config, clip_norm=clip)) for clip in (1e-14, None))
+    before = still._score()
+    for stage in (still, moving):
+        stage.step()
+    assert (still.scores - before).abs().max() < 1e-4 < 1e-2 < (moving.scores - before).abs().max()
+
+
 def test_inputs_that_could_take_a_gradient_get_none() -> None:
     stage = make_stage()
     (inputs,) = stage._channels
@@ -149,3 +187,18 @@ def test_a_fitted_models_prediction_that_is_not_finite_diverges_wherever_it_is()
     with pytest.raises(DivergedError, match="downstream epoch 0: prediction"):
         stage.step()
     assert stage.best is None and not stage.finished
+
+
+def test_a_fitted_stage_is_resumed_before_and_after_its_step() -> None:
+    def make() -> Fitting:
+        model, labels = Given(torch.tensor([1.0, 5.0, 2.0, 0.0])), torch.tensor([2.0, 1.0, 5.0, torch.nan])
+        return Fitting(model, torch.zeros(4, 1), labels, train=torch.tensor([0, 2]), val=torch.tensor([1]))
+
+    whole, before, after = make(), make(), make()
+    before.load_state_dict(make().state_dict())
+    assert before.best is None and not before.finished
+    numbers = whole.step()
+    assert before.step() == numbers
+    after.load_state_dict(whole.state_dict())
+    assert after.finished and torch.equal(after.best.scores, whole.best.scores)
+    assert after.best.val_metrics == whole.best.val_metrics and after.best.parameters == {}
