@@ -33,7 +33,7 @@ DEPENDENT = (
 )
 
 
-def _settings() -> Iterator[tuple[str, Mapping[str, str]]]:
+def _each() -> Iterator[tuple[str, Mapping[str, str]]]:
     yield "default", {}
     yield "mkl", {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}
     yield "torch", {"ATEN_CPU_CAPABILITY": "default"}
@@ -46,6 +46,11 @@ def _settings() -> Iterator[tuple[str, Mapping[str, str]]]:
         yield "libc", {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"}
 
 
+def _settings() -> Mapping[str, Mapping[str, str]]:
+    each = dict(_each())
+    return {**each, "together": {name: value for variables in each.values() for name, value in variables.items()}}
+
+
 def _numpy_features() -> list[str]:
     """The groups of instructions that this numpy finds out at its start, and that this CPU has."""
     home = "numpy._core" if importlib.util.find_spec("numpy._core") else "numpy.core"
@@ -54,7 +59,7 @@ def _numpy_features() -> list[str]:
 
 
 # Name to environment variables. numpy takes only names that it knows, and these differ from version to version.
-SETTINGS: Mapping[str, Mapping[str, str]] = dict(_settings())
+SETTINGS: Mapping[str, Mapping[str, str]] = _settings()
 
 
 def main() -> int:
