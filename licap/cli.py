@@ -98,7 +98,7 @@ def inspect_command(options: argparse.Namespace) -> None:
     """`licap data inspect`."""
     check_once(options.set)
     given = parse_overrides(options.set)
-    config = config_from(given | ({"data.path": options.path} if options.path else {}))
+    config = config_from(given | ({} if options.path is None else {"data.path": options.path}))
 
     from licap.datasets import inspect_dataset
 
@@ -153,6 +153,8 @@ class EpochLines:
     """
 
     def __init__(self, config: TrialConfig, num_folds: int, clock: Callable[[], float] = time.monotonic) -> None:
+        # Without pretraining a fold's budgets begin where that would have ended.
+        self._skipped = 0 if config.pretrains else config.pretrain.max_epochs
         self._total, self._num_folds, self._clock = config.total_budget, num_folds, clock
         # Budgets of each fold's first report: without pretraining it is not the first epoch.
         self._first: dict[int, int] = {}
@@ -172,7 +174,7 @@ class EpochLines:
         value = report.metrics.get("val.spearman")
         fold_words = f"fold {fold}, " if self._num_folds > 1 else ""
         score = f", validation Spearman {value:.4f}" if value is not None else ""
-        place = f"{report.stage} epoch {report.epoch}, {report.budget}/{self._total}"
+        place = f"{report.stage} epoch {report.epoch}, {report.budget - self._skipped}/{self._total - self._skipped}"
         tell(f"{fold_words}{place}{score}{self._left(report.budget, now)}")
 
     def _left(self, budget: int, now: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from licap.conditions import one_of, other_than
 from licap.data_config import DataConfig as DataConfig
@@ -38,7 +39,7 @@ from licap.yaml_file import YamlDocument, parse_scalar, read_yaml, write_yaml
 NUM_FOLDS = 5
 
 # As the bounds of models: far above what anybody asks for, and low enough to be refused by name.
-_MOST_THREADS = 1024
+MOST_THREADS = 1024
 _STRONGEST = 1e6
 # Training diverges long before, and says so; beyond, torch refuses the number in float32.
 _FASTEST = 1e30
@@ -256,13 +257,18 @@ class RuntimeConfig(Checked):
         None,
         "CPU threads; null: all cores that may be used. Another count can change the last digits",
         at_least=1,
-        at_most=_MOST_THREADS,
+        at_most=MOST_THREADS,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(Checked):
-    """Both stages on one fold of one data set."""
+    """Both stages on one fold of one data set.
+
+    joined: the options of different parts that its rules join.
+    """
+
+    joined: ClassVar[tuple[str, ...]] = ("data.features", "downstream.model", "downstream.input", "pretrain.training")
 
     seed: int = whole(0, "seed of initial weights and dropout", at_least=0, at_most=2**32 - 1)
     fold: int = whole(0, "fold of the five", at_least=0, at_most=NUM_FOLDS - 1)
@@ -345,7 +351,8 @@ def config_values(document: YamlDocument, given: dict[str, object]) -> dict[str,
         return flat | given
     preset, flat = flat.pop("preset"), flat | given
     try:
-        return preset_values(preset, flat.get("downstream.model")) | flat
+        values = preset_values(preset, flat.get("downstream.model"))
+        return flat | {name: value for name, value in values.items() if name not in flat}
     except ValueError as error:
         raise ConfigError(f"{document.where(('preset',))}: preset: {error}") from None
 

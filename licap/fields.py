@@ -212,20 +212,27 @@ def _spec(item: dataclasses.Field[Any], hint: Any) -> FieldSpec:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as dotted names; an empty mapping disappears.
+    """A nested mapping as dotted names; an empty mapping stays a value.
 
-    Raises: ConfigError for a name that stands there twice, nested and with dots.
+    Raises: ConfigError with every name that stands there twice, nested and with dots.
     """
     flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        below = flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        twice = flat.keys() & below.keys()
-        if twice:
-            raise ConfigError(
-                Problem(name, "stands twice, nested and with dots. Keep one of the two") for name in twice
-            )
-        flat |= below
+    twice: dict[str, None] = {}
+    for name, value in _leaves(tree, prefix):
+        if name in flat:
+            twice[name] = None
+        flat[name] = value
+    if twice:
+        raise ConfigError(Problem(name, "stands twice, nested and with dots. Keep one of the two") for name in twice)
     return flat
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,6 +261,11 @@ def parse_all(cls: type, flat: Mapping[str, object]) -> tuple[dict[str, Scalar],
     return good, problems
 
 
+def is_group(name: str, specs: Mapping[str, FieldSpec]) -> bool:
+    """Whether a dotted name is that of a part, which has options of its own."""
+    return any(valid.startswith(f"{name}.") for valid in specs)
+
+
 def _hint(name: str, specs: Mapping[str, FieldSpec]) -> str:
     parts = [valid for valid in specs if valid.startswith(f"{name}.")]
     if parts:
@@ -272,6 +284,8 @@ def updated(config: T, values: Mapping[str, object]) -> T:
     Raises: ConfigError with every problem, in the order of the values.
     """
     specs = specs_of(typing.cast(Any, type(config)))
+    # A group that a file leaves empty changes nothing.
+    values = {name: value for name, value in values.items() if value != {} or not is_group(name, specs)}
     problems: list[Problem] = [
         Problem(name, f"unknown key{_hint(name, specs)}") for name in values if name not in specs
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from licap.fields import Scalar
+from licap.spelling import quoted
 from licap.suggestions import nearest
 
 Values = Mapping[str, Scalar]
@@ -120,4 +121,4 @@ def preset_values(name: object, model: object = None) -> dict[str, Scalar]:
     if isinstance(name, str) and name in PRESETS:
         by_model = PRESETS[name]
         return dict(by_model.get(model if isinstance(model, str) else _USUAL_MODEL, by_model[_USUAL_MODEL]))
-    raise ValueError(f"unknown preset {name!r}{nearest(str(name), PRESETS)} (there are: {', '.join(PRESETS)})")
+    raise ValueError(f"unknown preset {quoted(name)}{nearest(str(name), PRESETS)} (there are: {', '.join(PRESETS)})")

@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from licap.console import check_once, exit_status, leave, say, stop_code, tell
@@ -35,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with a study: finish what was cut off, and start what is left"
     )
     parser.add_argument("--trials", metavar="N", help="number of trials")
-    parser.add_argument("--time-budget", metavar="TIME", help="stop after this time, as in 90s, 30m, 2h")
+    parser.add_argument(
+        "--time-budget", metavar="TIME", help="stop after this time of searching on the study, as in 90s, 30m, 2h"
+    )
     parser.add_argument("--max-concurrent", metavar="N", help="trials at once, at most")
     parser.add_argument("--seed", metavar="N", help="seed of the search")
     parser.add_argument(
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(argv)
         space = load_space(options)
         if options.dry_run:
-            say(json.dumps(space.resolved(), indent=2) if options.json else describe(space))
+            say(json.dumps(space.resolved(), indent=2) if options.json else describe(named(space, options)))
             tell_outlook(space, options)
             tell_forecast(space, options)
         else:
@@ -92,6 +95,11 @@ def overrides(options: argparse.Namespace) -> list[str]:
         spellings["cache.max_gb=0"] = "--no-cache"
     check_once([*options.set, *spellings], spellings)
     return [*options.set, *(word for word in spellings if not word.startswith("name="))]
+
+
+def named(space: SearchSpace, options: argparse.Namespace) -> SearchSpace:
+    """The space under the name that the study is given."""
+    return replace(space, name=options.study or space.name)
 
 
 def tell_outlook(space: SearchSpace, options: argparse.Namespace) -> None:

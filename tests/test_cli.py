@@ -417,6 +417,13 @@ def test_epochs_that_are_jumped_over_make_no_pace(capsys: pytest.CaptureFixture[
     assert progress(1, [(0.0, 0, 1), (3.0, 0, 5)], capsys)[-1] == ", at most about 15 s left"
 
 
+def test_without_pretraining_its_epochs_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    config = TrialConfig().with_values({"downstream.input": "features", "downstream.max_epochs": 6})
+    lines = EpochLines(config, 1)
+    lines(0, Report("downstream", 0, config.pretrain.max_epochs + 1, {}))
+    assert capsys.readouterr().err == "downstream epoch 0, 1/6\n"
+
+
 def test_the_time_left_holds_the_folds_to_come_as_long_as_the_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert progress(3, [(0.0, 0, 5), (60.0, 0, 6)], capsys)[-1] == ", at most about 16 min 00 s left"
     assert progress(2, [(0.0, 0, 9), (60.0, 0, 10), (120.0, 1, 9)], capsys)[1:] == [

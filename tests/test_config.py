@@ -272,3 +272,40 @@ def test_checking_a_config_imports_nothing_heavy() -> None:
     code = f"import sys, licap.config; licap.config.TrialConfig(); print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "fold: {}\npretrain: {lr: {}, heads: 8}\nunknown: {}\nruntime: {}\n",
+            ["fold", "pretrain.lr", "unknown"],
+        ),
+        (
+            "pretrain.lr: 2\npretrain.heads: 3\npretrain: {lr: 1, heads: 2}\ndownstream: {lr: 1}\ndownstream.lr: 2\n",
+            ["pretrain.lr", "pretrain.heads", "downstream.lr"],
+        ),
+        # A preset's values stand in an order of their own.
+        (
+            "preset: published\ndownstream: {model: foo}\npretrain.beta.p: 0.8\nruntime.threads: 99999\n",
+            ["downstream.model", "pretrain.beta.p", "runtime.threads"],
+        ),
+    ],
+    ids=["empty mappings", "twice", "preset"],
+)
+def test_each_problem_is_told_once_in_the_order_of_the_file(tmp_path: Path, text: str, said: list[str]) -> None:
+    assert [line.split(": ")[1] for line in refusal(tmp_path, text).splitlines()] == said
+
+
+@pytest.mark.parametrize(("given", "named"), [("null", "null"), ("true", "true"), ("[published]", "[published]")])
+def test_a_preset_is_named_as_the_file_spells_it(tmp_path: Path, given: str, named: str) -> None:
+    assert f"unknown preset {named}" in refusal(tmp_path, f"preset: {given}\n")
+
+
+def test_an_update_checks_and_changes_what_it_names_alone() -> None:
+    config = TrialConfig()
+    changed = config.with_values({"pretrain.bins.count": 7.0, "downstream.lr": "1e-3"})
+    assert (changed.pretrain.bins.count, changed.downstream.lr) == (7, 0.001)
+    assert type(changed.pretrain.bins.count) is int
+    assert changed.data is config.data and changed.pretrain.beta is config.pretrain.beta
+    assert changed.with_values({"pretrain.bins.count": 5, "downstream.lr": config.downstream.lr}) == config

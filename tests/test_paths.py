@@ -75,7 +75,7 @@ def test_every_option_that_names_a_path_reads_it_the_same_way() -> None:
 def test_only_a_home_folder_at_the_beginning_is_expanded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAR", "x")
     assert expanded("~") == str(home) and expanded("~/a b/~c") == str(home / "a b" / "~c")
-    for text in ("a/~", "./~/x", "$HOME/x", "$VAR", "/~", "", ".", "a//b/", " ~"):
+    for text in ("a/~", "./~/x", "$HOME/x", "$VAR", "/~", ".", "a//b/", " ~", "é" * 127):
         assert expanded(text) == text
     user = os.environ.get("USER") or "root"
     assert expanded(f"~{user}/x") == os.path.expanduser(f"~{user}/x")  # noqa: PTH111 - an independent reading
@@ -189,3 +189,37 @@ def test_a_tracking_database_lies_in_a_home(home: Path, given: str) -> None:
 def test_a_folder_that_is_called_so_is_no_home(home: Path) -> None:
     assert tracking_uri(path_option("./~/x"), None) == f"sqlite:///{Path.cwd()}/~/x/mlflow.db"
     assert tracking_uri(Path("mlruns"), "sqlite:///./~/x.db") == f"sqlite:///{Path.cwd()}/~/x.db"
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["licap", "run", "tiny.yaml", "--set", f"data.path={LONG}"],
+        ["licap", "run", "tiny.yaml", "--out", LONG],
+        ["licap", "data", "inspect", LONG],
+        ["licap", "data", "inspect", ""],
+        ["run", "--space", "s.yaml", "--dry-run", "--set", f"data.path=x/{LONG}/y"],
+        ["run", "--space", "s.yaml", "--dry-run", "--root", f"{'a/' * 3000}"],
+        ["export", "--root", "é" * 128],
+        ["export", "--out", ""],
+        ["check", "--root", LONG],
+        ["summarize", "--root", ""],
+    ],
+    ids=lambda words: f"{words[0]} {words[-1][:12]}",
+)
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text("", encoding="utf-8")
+    (tmp_path / "s.yaml").write_text("search: {pretrain.lr: {type: float, low: 0.1, high: 1}}\n", encoding="utf-8")
+    try:
+        code = MAINS[words[0]](words[1:])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert "must be a path" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.yaml", "tiny.yaml"]

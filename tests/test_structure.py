@@ -16,8 +16,9 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # Lowest first; a module may import what stands in an earlier group, and modules of its own room.
 LICAP_LAYERS = (
-    ("errors", "paths", "number_text", "invisible", "commands", "suggestions"),
+    ("errors", "number_text", "invisible", "commands", "suggestions"),
     ("spelling",),
+    ("paths",),
     ("conditions",),
     ("fields", "yaml_file", "files", "console", "optional", "machine", "garbage", "compiled", "logarithm"),
     ("model_configs", "presets"),

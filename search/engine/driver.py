@@ -105,7 +105,7 @@ def run_search(
                 past=past,
             )
             with watch:
-                watch.resumed(study.trials())
+                watch.resumed(study.trials(), past.elapsed)
                 try:
                     _tune(conductor, space, {data_config: dataset}, cache_place(space, root), session.scratch)
                 finally:

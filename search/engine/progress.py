@@ -37,6 +37,7 @@ class Progress:
         self.done: dict[str, int] = {}
         self.best: tuple[float, int] | None = None
         self._clock = clock
+        self._before = 0.0
         self._began = clock()
         self._running: dict[int, _Course] = {}
         self._waiting: dict[int, _Course] = {}
@@ -48,8 +49,9 @@ class Progress:
         """The search begins now."""
         self._began = self._clock()
 
-    def take_over(self, trials: Sequence[TrialRecord]) -> None:
-        """Counts what a resumed study has already: trials that have ended, and those that go on."""
+    def take_over(self, trials: Sequence[TrialRecord], elapsed: float) -> None:
+        """Counts what a resumed study has: trials that have ended, those that go on, and seconds of searching."""
+        self._before = elapsed
         for trial in trials:
             course = _Course(len(trial.reports), trial.budget)
             if trial.state in FINAL:
@@ -94,7 +96,7 @@ class Progress:
         parts += [f"{count} {state}" for state, count in sorted(self.done.items())]
         if self.best is not None:
             parts.append(f"best {self.space.metric.label} {self.best[0]:.4f} (trial {self.best[1]})")
-        parts.append(f"{duration(self._clock() - self._began)} used")
+        parts.append(f"{duration(self._used())} used")
         left = self.seconds_left()
         if left is not None and "interrupted" not in self.done:
             parts.append(f"about {duration(left)} left")
@@ -109,8 +111,11 @@ class Progress:
         left = self._of_epochs(begun, ended, to_begin)
         if self.space.time_budget_s is None:
             return left
-        rest = max(0.0, self.space.time_budget_s - (self._clock() - self._began))
+        rest = max(0.0, self.space.time_budget_s - self._used())
         return rest if left is None else min(left, rest)
+
+    def _used(self) -> float:
+        return self._before + self._clock() - self._began
 
     def _of_epochs(self, begun: list[_Course], ended: list[_Course], to_begin: int) -> float | None:
         """Epochs left by the pace of an epoch; all slots share them, but none is faster with its last trial."""

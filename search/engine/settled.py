@@ -9,7 +9,7 @@ from pathlib import Path
 
 from licap.config import config_from
 from licap.datasets import load_dataset
-from licap.errors import StoreError
+from licap.errors import ConfigError, StoreError
 from search.engine.outcome import SearchOutcome, origin_tags, summarise
 from search.engine.reconcile import tracked
 from search.engine.subject import subject_of
@@ -33,7 +33,7 @@ def settled(
 
     What `search/check.py` finds amiss and says that a resumed search mends, is mended. tracking: as `--tracking-uri`.
 
-    Raises: StoreError where the study is not there, or is being run.
+    Raises: StoreError where the study is not there, or is being run; ConfigError where its time budget is used up.
     """
     study = Study.open(root, name)
     owner = study.owner()
@@ -42,6 +42,7 @@ def settled(
     trials, uri = study.trials(), tracking_uri(root, tracking)
     cut_off = sum(trial.state not in FINAL for trial in trials)
     if len(trials) - cut_off < space.trials:
+        _refuse_used_up(study, space)
         return None
     if cut_off:
         progress(
@@ -57,6 +58,16 @@ def settled(
     more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
     progress(f"but this differs from its record, and is mended: {amiss[0]}{more}")
     return _settle(space, root, name, uri, progress, show)
+
+
+def _refuse_used_up(study: Study, space: SearchSpace) -> None:
+    """Raises: ConfigError where no time is left to train in."""
+    budget = space.time_budget_s
+    if budget is not None and study.elapsed >= budget:
+        raise ConfigError(
+            f"time_budget: {budget:g} s are used up, for searches on the study {study.name} have run for "
+            f"{study.elapsed:.0f} s together. Raise it with --time-budget, or take it away with --set time_budget=null."
+        )
 
 
 def _shown(outcome: SearchOutcome, show: Callable[[SearchOutcome], object]) -> SearchOutcome:

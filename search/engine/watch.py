@@ -41,8 +41,8 @@ class Watch(Protocol):
     def said(self, text: str) -> None:
         """Something that people should know now."""
 
-    def resumed(self, trials: Sequence[TrialRecord]) -> None:
-        """What a resumed study has already; nothing for a new one."""
+    def resumed(self, trials: Sequence[TrialRecord], elapsed: float) -> None:
+        """What a resumed study has already, and the seconds of its searches; nothing for a new one."""
 
 
 class LineWatch:
@@ -73,9 +73,9 @@ class LineWatch:
         why = f" ({message.splitlines()[0]})" if message else ""
         self.said(f"trial {number} {state}{shown}{why} | {self._progress.line()}")
 
-    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+    def resumed(self, trials: Sequence[TrialRecord], elapsed: float) -> None:
         """Says how far the study is."""
-        self._progress.take_over(trials)
+        self._progress.take_over(trials, elapsed)
         if trials:
             self.said(f"the study goes on | {self._progress.line()}")
 
@@ -137,9 +137,9 @@ class LiveTable:
             row, state=state, value=row.value if value is None else value, words=message.partition("\n")[0] or row.words
         )
 
-    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+    def resumed(self, trials: Sequence[TrialRecord], elapsed: float) -> None:
         """Counts what is there already."""
-        self._progress.take_over(trials)
+        self._progress.take_over(trials, elapsed)
 
     def said(self, text: str) -> None:
         """Writes a line above the table."""

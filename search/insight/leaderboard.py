@@ -82,7 +82,7 @@ def pick(board: Leaderboard, rank: int) -> Row:
     """The row of a rank. Raises: StoreError saying how many ranks there are."""
     ranked = board.ranked
     if not ranked:
-        raise StoreError(f"there is no complete trial to choose from ({board.counts()}). Run more trials.")
+        raise StoreError(f"there is no complete trial to choose from ({board.counts()}). Go on with --resume.")
     if not 1 <= rank <= len(ranked):
         raise StoreError(f"there is no rank {rank}: ranks go from 1 to {len(ranked)} ({board.counts()}).")
     return ranked[rank - 1]

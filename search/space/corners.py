@@ -1,7 +1,8 @@
 """Checks the rules that join several config fields at the edges of a space, before anything is trained.
 
 Ranges are intervals, so a rule on one field holds inside where it holds at both ends; a rule on several fields is tried
-with every extreme alone, in pairs within one part of the config (such rules stay within a part), all low and all high.
+with every extreme alone, in pairs within one part of the config, all low and all high. The options whose rules join
+several parts (`TrialConfig.joined`) are tried in all combinations.
 Of a short range of whole numbers every value is tried alone and in pairs: a rule may be one of divisors.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
+from licap.config import TrialConfig
 from licap.errors import ConfigError, Problem
 from licap.fields import Scalar
 from licap.spelling import shown
@@ -27,11 +29,15 @@ _FEW = 32
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Values of all parameters; varied: which were moved to an extreme; path: the starting point they are."""
+    """Values of all parameters; varied: which were moved to an extreme; path: the starting point they are.
+
+    moved: 0 for the usual point, 1 for one parameter or a starting point, 2 for several.
+    """
 
     values: Values
     varied: tuple[str, ...] = ()
     path: Path_ | None = None
+    moved: int = 2
 
 
 def check_combinations(
@@ -46,20 +52,21 @@ def check_combinations(
     starting_points: by their place in the file. places: where the file sets a value, by dotted name.
     """
     told: set[tuple[str, Path_]] = set()
-    everywhere: set[str] = set()
+    # What is wrong where fewer parameters were moved need not be said again where more were.
+    known: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
     configs = PointConfigs(parameters, base)
-    for number, candidate in enumerate(_candidates(parameters, base, starting_points)):
+    for candidate in _candidates(parameters, base, starting_points):
         try:
             configs.at(candidate.values)
         except ConfigError as error:
             for problem in error.problems:
                 path = candidate.path or _place(problem.key, candidate.varied, places)
+                below = {key for moved in range(candidate.moved) for key in known[moved]}
                 # Messages hold values, so what was told is known by key and place.
-                if problem.key not in everywhere and (problem.key, path) not in told:
+                if problem.key not in below and (problem.key, path) not in told:
                     told.add((problem.key, path))
+                    known[candidate.moved].add(problem.key)
                     findings.add(path, _sentence(problem, path, candidate))
-        if number == 0:  # what is wrong at the usual point need not be said again for others
-            everywhere = {key for key, _ in told}
 
 
 def _place(key: str, varied: Sequence[str], places: Mapping[str, Path_]) -> Path_:
@@ -80,7 +87,11 @@ def _candidates(
     yield from _edges(parameters, base, starting_points)
     for parameter in parameters:
         for value in set(_tried(parameter)) - set(parameter.extremes()):
-            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,))
+            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,), moved=1)
+    joined = [parameter for parameter in parameters if parameter.name in TrialConfig.joined]
+    for values in product(*map(_tried, joined)) if len(joined) > 1 else ():
+        together = dict(zip((each.name for each in joined), values, strict=True))
+        yield _Candidate(_moved(parameters, base, together), tuple(together))
     for a, b in combinations(parameters, 2):
         if a.name.rpartition(".")[0] == b.name.rpartition(".")[0]:
             for first, second in product(_tried(a), _tried(b)):
@@ -89,7 +100,7 @@ def _candidates(
         yield _Candidate(_moved(parameters, base, {each.name: each.extremes()[end] for each in parameters}))
 
 
-def _tried(parameter: Parameter) -> tuple[Scalar, ...]:
+def _tried(parameter: Parameter) -> Sequence[Scalar]:
     """Every value of a short range of whole numbers, else the extremes."""
     few = parameter.kind == "int" and parameter.count() <= _FEW
     return (few and parameter.values()) or parameter.extremes()
@@ -108,12 +119,12 @@ def edges(
 def _edges(
     parameters: Sequence[Parameter], base: Values, starting_points: Mapping[int, Values]
 ) -> Iterator[_Candidate]:
-    yield _Candidate(_moved(parameters, base, {}))
+    yield _Candidate(_moved(parameters, base, {}), moved=0)
     for index, point in starting_points.items():
-        yield _Candidate(point, path=("start", index))
+        yield _Candidate(point, path=("start", index), moved=1)
     for parameter in parameters:
         for value in parameter.extremes():
-            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,))
+            yield _Candidate(_moved(parameters, base, {parameter.name: value}), (parameter.name,), moved=1)
 
 
 def _moved(parameters: Sequence[Parameter], base: Values, values: Values) -> dict[str, Scalar]:

@@ -12,7 +12,7 @@ from licap.spelling import shown
 from licap.suggestions import nearest
 from licap.yaml_file import Path_
 from search.space.findings import Findings
-from search.space.parameter import Kind, Parameter, num_steps
+from search.space.parameter import MOST_STEPS, Kind, Parameter, num_steps
 
 _RANGE_KEYS = ("low", "high", "log", "step")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -30,11 +30,26 @@ def declare(name: str, declaration: object, findings: Findings) -> Parameter | N
         findings.add(path, f"must be a mapping, as {_example(spec)} (got {shown(declaration)})")
         return None
     kind = _kind(spec, declaration, path, findings)
-    if kind is None or not _keys_fit(declaration, kind, path, findings):
+    if kind is None:
+        return None
+    if not _keys_fit(declaration, kind, path, findings):
+        # A key that is missing may be the one that is misspelt.
+        _check_given(spec, declaration, path, findings)
         return None
     if kind == "categorical":
         return _categorical(spec, declaration, path, findings)
     return _range(spec, kind, declaration, path, findings)
+
+
+def _check_given(spec: FieldSpec, declaration: Mapping[str, Any], path: Path_, findings: Findings) -> None:
+    """Notes the values that are wrong by themselves."""
+    rules = {"low": spec, "high": spec, "log": _RULES["log"]}
+    for key, rule in rules.items():
+        if declaration.get(key) is not None:
+            parsed(rule, declaration[key], (*path, key), findings)
+    choices = declaration.get("choices")
+    for index, item in enumerate(choices if isinstance(choices, list) else ()):
+        parsed(spec, item, (*path, "choices", index), findings)
 
 
 def _example(spec: FieldSpec) -> str:
@@ -149,6 +164,9 @@ def _step(
     step, (low, high) = cast(float, parsed_step), ends
     if log and not (kind == "int" and step == 1):
         findings.add(where, "has no meaning on a log scale. Leave out step or log")
+        return None
+    if kind == "float" and (high - low) / step > MOST_STEPS:
+        findings.add(where, f"is so small that there are more than {MOST_STEPS:,} values. Raise it, or leave it out")
         return None
     reachable = Parameter(name="", kind=kind, low=low, high=high, step=step)
     steps = num_steps(low, high, step)

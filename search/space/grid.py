@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from licap.errors import ConfigError
 from licap.fields import Scalar
@@ -59,7 +60,7 @@ def num_points(parameters: Sequence[Parameter]) -> float:
 def _is_on_grid(parameter: Parameter, point: Values) -> bool:
     # A float near a step is a value of the parameter, and yet not equal to the grid's.
     counts = parameter.kind == "float" and parameter.name in point
-    return not counts or point[parameter.name] in (parameter.values() or ())
+    return not counts or parameter.is_at_step(cast(float, point[parameter.name]))
 
 
 def _count(parameters: tuple[Parameter, ...], chosen: dict[str, Scalar]) -> int:

@@ -61,9 +61,7 @@ def _on_comparisons(settings: SpaceSettings, base: Mapping[str, Scalar], trials:
     else:
         needed, key = pruner.reduction, "reduction"
         rungs = len(budgets(pruner, base))
-        plan = brackets(rungs, pruner.reduction) if pruner.name == "hyperband" else iter([0] * trials)
-        sizes = Counter(first for first in islice(plan, trials) if first < rungs)
-        compared = max(sizes.values(), default=0)
+        compared = _largest_bracket(rungs, pruner.reduction, trials) if pruner.name == "hyperband" else trials
     if compared < needed:
         there = f"{compared} of {trials} trials are compared" if compared < trials else f"there are {trials} trials"
         findings.remark(
@@ -71,6 +69,17 @@ def _on_comparisons(settings: SpaceSettings, base: Mapping[str, Scalar], trials:
             f"{pruner.name} stops nobody: {there}, and the first {needed - 1} at a rung go on. Raise trials, lower "
             f"pruner.{key}, or set pruner: none",
         )
+
+
+def _largest_bracket(rungs: int, reduction: int, trials: int) -> int:
+    """How many trials are in the largest bracket with a rung; no more are counted than compare with each other."""
+    sizes: Counter[int] = Counter()
+    for first in islice(brackets(rungs, reduction), trials):
+        if first < rungs:
+            sizes[first] += 1
+            if sizes[first] >= reduction:
+                return sizes[first]
+    return max(sizes.values(), default=0)
 
 
 def _on_rungs(

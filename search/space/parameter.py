@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, cast
@@ -15,6 +15,8 @@ from licap.spelling import shown
 
 Kind = Literal["float", "int", "categorical"]
 
+# Beyond this the tolerance below tells no steps apart.
+MOST_STEPS = 1_000_000
 # Two floats on a grid of steps are the same step where they differ by less than this share of one.
 STEP_TOLERANCE = 1e-8
 
@@ -46,12 +48,12 @@ class Parameter:
         """Both ends of a float or int."""
         return cast(float, self.low), cast(float, self.high)
 
-    def values(self) -> tuple[Scalar, ...] | None:
+    def values(self) -> Sequence[Scalar] | None:
         """Every value in ascending order (choices as written), or None for a float without step."""
         if self.kind == "categorical":
             return self.choices
         if self.kind == "int":
-            return tuple(range(cast(int, self.low), cast(int, self.high) + 1, cast(int, self.step)))
+            return range(cast(int, self.low), cast(int, self.high) + 1, cast(int, self.step))
         if self.step is None:
             return None
         return tuple(self.at_step(k) for k in range(self._num_steps() + 1))
@@ -133,6 +135,10 @@ class Parameter:
         # In decimal, so that 0.1 + 2 · 0.1 is the 0.3 that people write.
         value = Decimal(str(self.low)) + k * Decimal(str(self.step))
         return int(value) if self.kind == "int" else float(value)
+
+    def is_at_step(self, value: float) -> bool:
+        """Whether a value is one of those of a grid, to the last bit."""
+        return value == self.at_step(round((value - self.bounds[0]) / cast(float, self.step)))
 
     def _on_step(self, value: float) -> bool:
         position = (value - self.bounds[0]) / cast(float, self.step)

@@ -28,7 +28,15 @@ from search.space.notes import Counts, notes_on
 from search.space.overrides import SECTIONS, SHORTHANDS, Overridden, apply_overrides, file_keys
 from search.space.parameter import Parameter
 from search.space.rungs import STAGE_LENGTHS, budgets, stage_length
-from search.space.settings import MAX_STUDY_NAME, USUAL_TRIALS, SpaceSettings, is_study_name, seconds, study_name_of
+from search.space.settings import (
+    MAX_STUDY_NAME,
+    MOST_TRIALS,
+    USUAL_TRIALS,
+    SpaceSettings,
+    is_study_name,
+    seconds,
+    study_name_of,
+)
 from search.space.space import SearchSpace
 from search.space.starting import leaves, read_starting_points
 
@@ -57,7 +65,7 @@ def read_space(document: YamlDocument, stem: str, overrides: Sequence[str]) -> S
     chosen = _metric(settings.metric, findings)
     findings.refuse()
     size = grid_size(parameters.settled, [*starting_points.values()]) if settings.sampler.name == "grid" else None
-    trials = settings.trials or size or USUAL_TRIALS
+    trials = min(settings.trials or size or USUAL_TRIALS, MOST_TRIALS)
     lint(settings, parameters.settled, base, trials, findings)
     return SearchSpace(
         name=settings.name or study_name_of(stem),
@@ -234,7 +242,7 @@ def _read_parameters(given: Overridden, fixed: _Fixed) -> _Searched:
             found += [] if parameter is None else [parameter]
     if declared and set(declared) <= set(given.fixed):
         findings.add((OVERRIDE, ", ".join(declared)), "fixes all there is to search. Leave one out, or use `licap run`")
-    base = {**fixed.values, **_defaults(found, declared, findings)}
+    base = {**fixed.values, **_defaults(declared, findings)}
     searched = frozenset(declared) - set(given.fixed)
     raw_when = {
         name: declared[name]["when"]
@@ -259,15 +267,14 @@ def _unknown_parameter(name: str, entry: object) -> str:
     return problems[0].message.replace("unknown key", "unknown parameter")
 
 
-def _defaults(found: Sequence[Parameter], declared: Mapping[str, Any], findings: Findings) -> dict[str, Scalar]:
+def _defaults(declared: Mapping[str, Any], findings: Findings) -> dict[str, Scalar]:
     """`default:` of the entries: what stands in where a parameter does not count or a starting point leaves it out."""
     defaults: dict[str, Scalar] = {}
-    for parameter in found:
-        if "default" in declared[parameter.name]:
-            path = ("search", parameter.name, "default")
-            value = parsed(parameter.spec, declared[parameter.name]["default"], path, findings)
+    for name, entry in declared.items():
+        if name in specs_of(TrialConfig) and isinstance(entry, Mapping) and "default" in entry:
+            value = parsed(specs_of(TrialConfig)[name], entry["default"], ("search", name, "default"), findings)
             if value is not INVALID:
-                defaults[parameter.name] = cast(Scalar, value)
+                defaults[name] = cast(Scalar, value)
     return defaults
 
 

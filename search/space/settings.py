@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from licap.config import MOST_THREADS
 from licap.fields import Checked, choice, part, real, string, whole
 from licap.number_text import read_number
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+# What is longer is refused as it is written.
+_MOST_SECONDS = 1e300
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_STUDY_NAME = 100
 # Samplers that propose at random at first, and then from what became of the trials.
 LEARNING = ("tpe", "gp", "cmaes")
 # How many trials a sampler gets that knows no end of its own, where the file does not say.
 USUAL_TRIALS = 20
+# Far above what anybody can wait for; a number of trials beyond is a slip.
+MOST_TRIALS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class SamplerConfig(Checked):
         "tpe: learns where good values lie; gp: more from fewer trials; cmaes: for numbers; random; grid: each once",
         ["tpe", "random", "grid", "cmaes", "gp"],
     )
-    startup: int = whole(10, "random proposals before tpe, gp or cmaes take over", at_least=1)
+    startup: int = whole(10, "random proposals before tpe, gp or cmaes take over", at_least=1, at_most=MOST_TRIALS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +51,15 @@ class PrunerConfig(Checked):
     grace: int | None = whole(
         None, "epochs of the stage before a trial may stop; null: 7.5 % of the stage, rounded up", at_least=1
     )
-    reduction: int = whole(3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2)
-    startup: int = whole(5, "trials that median must have seen at an epoch before it stops others there", at_least=1)
+    reduction: int = whole(
+        3, "one in this many trials survives a rung; also the rungs' spacing", at_least=2, at_most=MOST_TRIALS
+    )
+    startup: int = whole(
+        5,
+        "trials that median must have seen at an epoch before it stops others there",
+        at_least=1,
+        at_most=MOST_TRIALS,
+    )
     stage: str = choice(
         "downstream",
         "where grace starts; downstream: after pretraining, whose probe need not predict the result; pretrain: at once",
@@ -59,7 +71,7 @@ class PrunerConfig(Checked):
 class Resources(Checked):
     """What each trial slot takes of the machine; fractions share a device."""
 
-    cpus: float = real(1.0, "CPU cores of a slot", above=0.0)
+    cpus: float = real(1.0, "CPU cores of a slot", above=0.0, at_most=MOST_THREADS)
     gpus: float = real(0.0, "GPUs of a slot; 0.5: two trials share one", at_least=0.0)
 
     @property
@@ -86,7 +98,10 @@ class SpaceSettings(Checked):
     sampler: SamplerConfig = part(SamplerConfig)
     pruner: PrunerConfig = part(PrunerConfig)
     trials: int | None = whole(
-        None, "trials in all, starting points included; null: all points of a grid, else 20", at_least=1
+        None,
+        "trials in all, starting points included; null: all points of a grid, else 20",
+        at_least=1,
+        at_most=MOST_TRIALS,
     )
     time_budget: float | None = real(
         None, "seconds, or as 90s, 30m, 2h; no trial starts after it; null: none", above=0.0
@@ -117,7 +132,7 @@ def seconds(value: object) -> object:
     """`90s`, `30m`, `2h` in seconds; anything else as it is, for the field's own check."""
     word = value.strip(" ") if isinstance(value, str) else ""
     number = read_number(word[:-1]) if word[-1:] in _SECONDS else None
-    return value if number is None else float(number * _SECONDS[word[-1]])
+    return value if number is None or number > _MOST_SECONDS else float(number * _SECONDS[word[-1]])
 
 
 def is_study_name(name: str) -> bool:
@@ -128,4 +143,4 @@ def is_study_name(name: str) -> bool:
 def study_name_of(stem: str) -> str:
     """A study name made of a file's stem; what a folder's name cannot hold becomes a dash."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")
-    return cleaned or "study"
+    return cleaned[:MAX_STUDY_NAME] or "study"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from licap.config import TrialConfig
-from licap.fields import Scalar, specs_of
+from licap.fields import Scalar, is_group, specs_of
 from licap.spelling import shown
 from licap.suggestions import nearest_key
 from licap.yaml_file import Path_
@@ -20,7 +20,7 @@ def leaves(tree: Mapping[str, Any], path: Path_ = (), prefix: str = "") -> Itera
     specs = specs_of(TrialConfig)
     for key, value in tree.items():
         name, place = f"{prefix}{key}", (*path, key)
-        if isinstance(value, Mapping) and name not in specs:
+        if isinstance(value, Mapping) and name not in specs and (value or is_group(name, specs)):
             yield from leaves(value, place, f"{name}.")
         else:
             yield name, value, place

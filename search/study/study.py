@@ -225,8 +225,10 @@ class Study:
 
     @property
     def elapsed(self) -> float:
-        """Seconds in which searches ran that wrote to this study before the present one."""
+        """Seconds in which searches ran that wrote to this study before the present one, if this process is one."""
         starts = [place for place, event in enumerate(self._events) if isinstance(event, Opened)]
+        if self._writer is None:
+            starts.append(len(self._events))
         return sum(max(0.0, self._times[end - 1] - self._times[start]) for start, end in pairwise(starts))
 
     def checkpoint_path(self, number: int) -> Path:

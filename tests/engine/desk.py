@@ -61,7 +61,7 @@ class Witness:
     def said(self, text: str) -> None:
         self.words.append(text)
 
-    def resumed(self, trials: Sequence[TrialRecord]) -> None:
+    def resumed(self, trials: Sequence[TrialRecord], elapsed: float) -> None:
         self.words.append(f"{len(trials)} trials")
 
 

@@ -88,9 +88,9 @@ def test_a_space_that_cannot_fit_ends_the_dry_run_with_2(
     monkeypatch.setattr(forecasting, "this_machine", lambda **_: Machine(8, 0, Memory(10**8, 10**8)))
     monkeypatch.chdir(tmp_path)
     Path("small.yaml").write_text(SPACE, encoding="utf-8")
-    assert main(["--space", "small.yaml", "--dry-run"]) == 2
+    assert main(["--space", "small.yaml", "--dry-run", "--study", "other"]) == 2
     shown = capsys.readouterr()
-    assert "Study small" in shown.out and "error: resources: a trial takes about" in shown.err
+    assert "Study other" in shown.out and "error: resources: a trial takes about" in shown.err
 
 
 def test_data_that_are_not_there_are_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -136,8 +136,8 @@ def test_a_resumed_study_counts_what_it_has_and_expects_what_is_left() -> None:
     now = [0.0]
     progress = Progress(SearchSpace.from_text(SPACE, source="s.yaml", overrides=["trials=2"]), clock=lambda: now[0])
     done = dataclasses.replace(taken_up("complete", 100), number=1)
-    progress.take_over([taken_up("interrupted", 60), done])
-    assert progress.line().startswith("1/2 trials · 1 complete · best Spearman 0.5000 (trial 1)")
+    progress.take_over([taken_up("interrupted", 60), done], 70.0)
+    assert progress.line() == "1/2 trials · 1 complete · best Spearman 0.5000 (trial 1) · 1 min 10 s used"
     assert progress.seconds_left() is None
     progress.start(0)
     stretch(progress, now, 40.0, *range(61, 66))

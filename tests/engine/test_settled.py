@@ -116,3 +116,16 @@ def test_a_study_with_trials_that_were_cut_off_says_so_where_fewer_are_asked_for
         study.append(Proposed(trial=8, values=study.trial(0).values, starting_point=False))
     assert resume(["--resume", "--study", "small", "--root", str(copy.root), "--trials", "5"]) == 0
     assert "8 trials have ended" in (said := capsys.readouterr().err) and "they go on with --trials 9" in said
+
+
+def test_a_time_budget_that_is_used_up_is_said_before_anything_starts(
+    copy: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = copy.root / "studies" / "small" / "record.jsonl"
+    before = record.read_bytes()
+    assert (
+        resume(["--resume", "--study", "small", "--root", str(copy.root), "--trials", "9", "--time-budget", "1s"]) == 2
+    )
+    said = capsys.readouterr().err
+    assert "time_budget: 1 s are used up" in said and "--time-budget" in said and "starting Ray" not in said
+    assert record.read_bytes() == before

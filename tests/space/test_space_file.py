@@ -284,4 +284,4 @@ def test_numbers_and_flags_may_be_written_in_any_usual_way(read: Any) -> None:
     )
     assert (space.trials, space.seed, space.checkpoint_every_s, space.max_concurrent) == (16, 1000, 30.0, 2)
     assert (space.parameters[0].low, space.parameters[0].high, space.parameters[0].log) == (0.001, 1.0, True)
-    assert space.parameters[1].values() == (10, 15, 20)
+    assert list(space.parameters[1].values()) == [10, 15, 20]

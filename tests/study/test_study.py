@@ -322,6 +322,8 @@ def test_only_time_in_which_searches_ran_has_elapsed(tmp_path: Path) -> None:
     # Killed after 30 s; a day later, ended after 10 s; killed at once; and one that never got a trial.
     first = lines((1000.0, opened), (1010.0, propose(0)), (1030.0, report(0, 1, 0.5)))
     second = lines((87_430.0, opened), (87_436.0, Restarted(trial=0, reason="")), (87_440.0, over))
+    record.write_bytes(header() + first + second)
+    assert Study.open(tmp_path, "s").elapsed == 40.0
     record.write_bytes(header() + first + second + lines((90_000.0, opened), (95_000.0, opened)))
     assert Study.open(tmp_path, "s").elapsed == 40.0
     for _ in range(2):
