@@ -66,7 +66,7 @@ def test_tau_is_told_for_every_metric_and_candidate_rung(root: Path, tmp_path: P
         (["wohle"], "there is no study wohle; did you mean whole?"),
         (["--signal", "val.rsme"], "--signal val.rsme: no trial reported it"),
         (["--grace", "99"], "--grace 99: leaves no rung"),
-        (["--reduction", "1"], "reduction: must be a whole number at least 2 (got 1)"),
+        (["--reduction", "1"], "reduction: must be a whole number at least 2 and at most 1000000000 (got 1)"),
         (["--stage", "pretrain"], "median has no place in pretraining"),
         (["--scheduler", "ahsa"], "'ahsa' is none of asha, hyperband, median, none"),
         (["--grace", "3,x"], "must be a whole number of at least 1 (got 'x')"),

@@ -85,8 +85,8 @@ config: {{data.semantic_file: texts.npy}}
 
 
 def test_what_the_machine_or_the_store_cannot_give_is_said(tmp_path: Path) -> None:
-    (line,) = seen(tmp_path, None, "resources.cpus=4096")
-    assert line.startswith("warning: the search will refuse to start: resources.cpus: 4096 asked")
+    (line,) = seen(tmp_path, None, "resources.cpus=1000")
+    assert line.startswith("warning: the search will refuse to start: resources.cpus: 1000 asked")
     (tmp_path / "a.db").write_text("no database", encoding="utf-8")
     (line,) = seen(tmp_path, tracking=str(tmp_path / "a.db"))
     assert line.startswith("warning: the search will refuse to start") and "a.db" in line
