@@ -75,6 +75,8 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
             RAY_AUTH_TOKEN=secrets.token_hex(32),
             RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
         )
+    else:
+        _offer_token()
     # Ray prints the words of its servers to stdout, where a command's result stands.
     with scratch_folder() as scratch, redirect_stdout(sys.stderr), ExitStack() as stopping:
         stopping.enter_context(stopped_at_once(lambda: _abandon(scratch)))
@@ -99,6 +101,17 @@ def ray_session(machine: Machine, *, address: str | None, object_store_bytes: in
             with no_garbage():
                 ray.shutdown()
             _end_processes(processes)
+
+
+def _offer_token() -> None:
+    """Has a cluster shown the token that Ray keeps: `ray start` asks for it where there is one.
+
+    Source: Ray's documentation of token authentication (RAY_AUTH_MODE, RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH).
+    """
+    # Without a home folder, `~` stays as it is.
+    kept = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))  # noqa: PTH111
+    if "RAY_AUTH_MODE" not in os.environ and ("RAY_AUTH_TOKEN" in os.environ or kept.is_file()):
+        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _abandon(scratch: Path) -> None:
