@@ -1,12 +1,9 @@
-"""The `licap` command from outside: what it writes, how it resumes, and how it refuses."""
+"""The `licap` command from outside: what it writes, and how it resumes."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -16,39 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_cases import NAMES, RESULTS, SMALL, command, contents, licap, refused, write_tsv
 
-from licap.cli import EpochLines, parse_folds
-from licap.commands import script
+from licap.cli import parse_folds
 from licap.config import TrialConfig
-from licap.trial import Report
-
-SMALL = """\
-data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
-data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
-data.cache: cache
-pretrain: {max_epochs: 6, heads: 2, hidden: 4, out_dim: 8}
-downstream: {max_epochs: 12}
-runtime.threads: 1
-"""
-RESULTS = ("metrics.json", "predictions.csv", "embeddings.npy")
-
-
-def licap(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs `licap WORDS…` in a folder."""
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "licap.cli", *words]
-
-
-def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """Exit code 2, one message with some parts in it, no traceback."""
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("error:") == 1
-    for part in parts:
-        assert part in done.stderr, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +100,6 @@ def nodes_tested(predictions: Path) -> list[str]:
         return [row["node"] for row in csv.DictReader(file) if row["split"] == "test"]
 
 
-@pytest.mark.parametrize("words", ["5", "x", "0,,1", "-1"])
-def test_a_fold_that_does_not_exist_is_refused(folder: Path, words: str) -> None:
-    refused(licap(folder, "run", "small.yaml", f"--folds={words}", "--out", "out"), "--folds", "0 to 4")
-    assert not (folder / "out").exists()
-
-
 def interrupt(folder: Path, number: int, when: Callable[[str], bool]) -> None:
     """Runs the small config and sends a signal once the progress says so."""
     process = subprocess.Popen(
@@ -176,12 +138,9 @@ def test_resuming_without_a_checkpoint_starts_afresh_and_says_so(folder: Path) -
 def test_a_checkpoint_of_another_config_is_refused(after: Path) -> None:
     config = after / "out" / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8").replace("seed: 0\n", "seed: 1\n", 1), encoding="utf-8")
+    before = contents(after / "out")
     refused(licap(after, "run", "out/config.yaml", "--out", "out", "--resume"), "checkpoint.pt")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert contents(after / "out") == before
 
 
 def test_results_of_another_config_are_not_replaced(after: Path) -> None:
@@ -201,23 +160,6 @@ def test_results_of_the_same_config_are_replaced_and_said_to_be(
     assert "replacing" not in ended[0].stderr
     assert again.returncode == 0 and "out: replacing the results of the same config" in again.stderr
     assert {name: contents(after / "out")[name] for name in RESULTS} == {name: before[name] for name in RESULTS}
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("config.yaml", SMALL),
-        ("config.yaml", "[not, mine"),
-        ("metrics.json", "{}"),
-        ("checkpoint.pt", ""),
-    ],
-    ids=["a config by hand", "no config", "metrics of nobody knows what", "a checkpoint of nobody knows what"],
-)
-def test_files_of_other_origin_are_not_replaced(folder: Path, name: str, text: str) -> None:
-    (folder / "out").mkdir()
-    (folder / "out" / name).write_text(text, encoding="utf-8")
-    refused(licap(folder, "run", "small.yaml", "--out", "out"), "out", "replaced", name, "--out")
-    assert contents(folder / "out") == {name: text.encode()}
 
 
 def test_without_out_each_config_and_set_of_folds_has_a_folder(folder: Path) -> None:
@@ -240,7 +182,9 @@ def test_a_run_that_did_not_end_is_replaced_only_with_a_word(folder: Path) -> No
 def test_a_damaged_checkpoint_is_refused(after: Path) -> None:
     path = after / "out" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:500])
+    before = contents(after / "out")
     refused(licap(after, "run", "small.yaml", "--out", "out", "--resume"), "checkpoint.pt")
+    assert contents(after / "out") == before
 
 
 def test_a_run_that_diverges_says_where_and_keeps_its_checkpoint(folder: Path) -> None:
@@ -259,21 +203,6 @@ def test_the_published_preset_runs_from_a_file(folder: Path) -> None:
     assert "centrality_scaling: false" in config and "input: embeddings" in config
 
 
-NAMES = ('6" gun, "loud"', "a,b;c", "Ünïcode – 名前", "'single'", '"')
-
-
-def write_tsv(folder: Path, *, importance: str = "7") -> Path:
-    """A small data set in which one node has the importance given, and the first have odd names."""
-    folder.mkdir()
-    nodes = [f"n{i}\t{(i * 37) % 101 + 1}\t1\t{(NAMES + ('',) * 79)[i]}\tword{i % 7} text" for i in range(79)]
-    nodes.append(f"odd\t{importance}\t1\tplain\tword text")
-    triples = [f"n{i}\tr{i % 3}\tn{(i * 5 + 1) % 79}" for i in range(79)] + ["odd\tr0\tn1"]
-    head = ["node\timportance\tvalid\tname\tdescription"]
-    (folder / "nodes.tsv").write_text("\n".join([*head, *nodes]) + "\n", encoding="utf-8")
-    (folder / "triples.tsv").write_text("\n".join(["head\trelation\ttail", *triples]) + "\n", encoding="utf-8")
-    return folder
-
-
 def test_names_come_out_of_the_predictions_verbatim(folder: Path) -> None:
     write_tsv(folder / "kg")
     words = ("--set", "data.path=kg", "--set", "downstream.max_epochs=1", "--set", "pretrain.imp_ratio=0.2")
@@ -284,165 +213,6 @@ def test_names_come_out_of_the_predictions_verbatim(folder: Path) -> None:
     assert tuple(rows[f"n{i}"]["name"] for i in range(5)) == NAMES
     assert float(rows["odd"]["true"]) == 7.0
     assert len(rows) == 80
-
-
-class Runs:
-    """Pickles to a call that would leave a file behind."""
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, ("touch ran",)
-
-
-def pickled(folder: Path, content: bytes) -> None:
-    folder.mkdir()
-    (folder / "fb15k_rel.pk").write_bytes(content)
-
-
-def published(**changes: object) -> bytes:
-    import torch
-
-    generator = np.random.default_rng(0)
-    data = {
-        "edges": (torch.tensor(generator.integers(0, 80, 200)), torch.tensor(generator.integers(0, 80, 200))),
-        "edge_types": torch.tensor(generator.integers(0, 4, 200)),
-        "labels": torch.tensor(generator.uniform(1, 100, 80)),
-        "features": torch.randn(80, 8),
-        "invalid_masks": torch.zeros(80, dtype=torch.int64),
-    }
-    return pickle.dumps(data | changes)
-
-
-def tensor(values: object) -> object:
-    import torch
-
-    return torch.tensor(values)
-
-
-DATA = {
-    "a folder that is not there": (lambda kg: None, ["kg"]),
-    "an empty folder": (lambda kg: kg.mkdir(), ["kg"]),
-    "a truncated pickle": (lambda kg: pickled(kg, published()[:900]), ["fb15k_rel.pk"]),
-    "a foreign file": (lambda kg: pickled(kg, b"GIF89a"), ["fb15k_rel.pk"]),
-    "a pickle that runs code": (lambda kg: pickled(kg, pickle.dumps(Runs())), ["fb15k_rel.pk", "system"]),
-    "ids out of range": (
-        lambda kg: pickled(kg, published(edges=(tensor([0, 99]), tensor([1, 2])), edge_types=tensor([0, 1]))),
-        ["99"],
-    ),
-    "features that are not finite": (
-        lambda kg: pickled(kg, published(features=tensor([[float("nan")] * 8] * 80))),
-        ["features", "nan"],
-    ),
-    "labels that are not finite": (lambda kg: pickled(kg, published(labels=tensor([float("inf")] * 80))), ["inf"]),
-    "negative importance": (lambda kg: write_tsv(kg, importance="-3"), ["nodes.tsv:81", "-3"]),
-    "importance that is no number": (lambda kg: write_tsv(kg, importance="much"), ["nodes.tsv:81", "much"]),
-    "an empty graph": (
-        lambda kg: (write_tsv(kg) / "triples.tsv").write_text("head\trelation\ttail\n", encoding="utf-8"),
-        ["triples.tsv"],
-    ),
-    "too few labels": (
-        lambda kg: (write_tsv(kg) / "nodes.tsv").write_text(
-            "node\timportance\tvalid\n" + "".join(f"n{i}\t5\t{int(i < 30)}\n" for i in range(79)) + "odd\t5\t0\n",
-            encoding="utf-8",
-        ),
-        ["30", "50"],
-    ),
-    "a truncated gzip": (
-        lambda kg: (
-            (write_tsv(kg) / "nodes.tsv").rename(kg / "x")
-            and (kg / "nodes.tsv.gz").write_bytes(gzip.compress((kg / "x").read_bytes())[:200])
-        ),
-        ["nodes.tsv.gz"],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", DATA.values(), ids=DATA)
-def test_bad_data_is_refused_with_file_and_place(
-    folder: Path, case: tuple[Callable[[Path], object], list[str]]
-) -> None:
-    make, parts = case
-    make(folder / "kg")
-    before = set(folder.rglob("*"))
-    done = licap(folder, "run", "small.yaml", "--out", "out", "--set", "data.path=kg")
-    refused(done, *parts)
-    assert set(folder.rglob("*")) == before
-
-
-CONFIGS = {
-    "a misspelt key": ("pretrain.imp_ration: 0.2", ["bad.yaml:1", "pretrain.imp_ratio"]),
-    "a key twice": ("seed: 1\nfold: 0\nseed: 2", ["bad.yaml:3", "line 1"]),
-    "text for a number": ("seed: 1\npretrain:\n  lr: fast", ["bad.yaml:3", "pretrain.lr", "fast"]),
-    "more bins than top nodes": (SMALL + "pretrain.bins: {kind: quantile, count: 90}", ["pretrain.bins.count", "90"]),
-    "an unknown device": (SMALL + "runtime.device: warp", ["runtime.device", "warp"]),
-    "a list": ("- 1", ["bad.yaml"]),
-    "no YAML": ("a: [1", ["bad.yaml"]),
-}
-
-
-def test_a_space_file_is_told_where_it_belongs_in_one_line(folder: Path, repository: Path) -> None:
-    done = licap(folder, "run", str(repository / "spaces" / "default.yaml"))
-    refused(done, "this is a space file", script("run.py", "--space", repository / "spaces" / "default.yaml"))
-    assert done.stderr.count("\n") == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["cache", "small.yaml"]
-
-
-@pytest.mark.parametrize("command", [("run", "small.yaml"), ("data", "inspect")], ids=["run", "inspect"])
-def test_two_values_for_one_key_are_refused(folder: Path, command: tuple[str, ...]) -> None:
-    done = licap(folder, *command, "--set", "seed=1", "--set", "seed=2")
-    refused(done, "--set seed=1 and --set seed=2", "two values for seed")
-    assert licap(folder, *command, "--set", "seed=1", "--set", "seed=x").returncode == 2
-
-
-def progress(folds: int, reports: list[tuple[float, int, int]], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What is said of reports: (seconds, fold, budget) each, of at most 10 epochs a fold."""
-    config = TrialConfig().with_values({"pretrain.max_epochs": 4, "downstream.max_epochs": 6})
-    now = [0.0]
-    lines = EpochLines(config, folds, clock=lambda: now[0])
-    for seconds, fold, budget in reports:
-        now[0] = seconds
-        lines(fold, Report("pretrain" if budget <= 4 else "downstream", budget, budget, {}))
-    return [line.partition("/10")[2] for line in capsys.readouterr().err.splitlines()]
-
-
-def test_the_time_left_shows_once_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    assert progress(1, [(100.0, 0, 1), (103.0, 0, 2), (106.0, 0, 3), (130.0, 0, 10)], capsys) == [
-        "",
-        ", at most about 24 s left",
-        ", at most about 21 s left",
-        "",
-    ]
-
-
-def test_epochs_that_are_jumped_over_make_no_pace(capsys: pytest.CaptureFixture[str]) -> None:
-    assert progress(1, [(0.0, 0, 1), (3.0, 0, 5)], capsys)[-1] == ", at most about 15 s left"
-
-
-def test_without_pretraining_its_epochs_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    config = TrialConfig().with_values({"downstream.input": "features", "downstream.max_epochs": 6})
-    lines = EpochLines(config, 1)
-    lines(0, Report("downstream", 0, config.pretrain.max_epochs + 1, {}))
-    assert capsys.readouterr().err == "downstream epoch 0, 1/6\n"
-
-
-def test_the_time_left_holds_the_folds_to_come_as_long_as_the_first(capsys: pytest.CaptureFixture[str]) -> None:
-    assert progress(3, [(0.0, 0, 5), (60.0, 0, 6)], capsys)[-1] == ", at most about 16 min 00 s left"
-    assert progress(2, [(0.0, 0, 9), (60.0, 0, 10), (120.0, 1, 9)], capsys)[1:] == [
-        ", at most about 2 min 00 s left",
-        ", at most about 1 min 00 s left",
-    ]
-
-
-@pytest.mark.parametrize(("text", "parts"), CONFIGS.values(), ids=CONFIGS)
-def test_a_bad_config_is_refused_with_its_line(folder: Path, text: str, parts: list[str]) -> None:
-    (folder / "bad.yaml").write_text(text, encoding="utf-8")
-    refused(licap(folder, "run", "bad.yaml", "--out", "out"), *parts)
-    assert not (folder / "out").exists()
-
-
-def test_an_out_folder_that_is_a_file_is_refused(folder: Path) -> None:
-    (folder / "out").write_text("mine", encoding="utf-8")
-    refused(licap(folder, "run", "small.yaml", "--out", "out"), "out")
-    assert (folder / "out").read_text(encoding="utf-8") == "mine"
 
 
 def test_inspect_shows_counts_and_warnings_of_a_data_set(folder: Path) -> None:
@@ -467,14 +237,3 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     )
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-
-
-def test_a_bad_file_is_refused_without_torch(folder: Path) -> None:
-    (folder / "bad.yaml").write_text("seed: x", encoding="utf-8")
-    code = (
-        "import sys, licap.cli\n"
-        "code = licap.cli.main(['run', 'bad.yaml'])\n"
-        "sys.exit(code + 10 * ('torch' in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
