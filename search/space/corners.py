@@ -31,7 +31,7 @@ _FEW = 32
 class _Candidate:
     """Values of all parameters; varied: which were moved to an extreme; path: the starting point they are.
 
-    moved: 0 for the usual point, 1 for one parameter or a starting point, 2 for several.
+    moved: 0 for the usual point, 1 for one parameter or a starting point, 2 for several. Candidates come in this order.
     """
 
     values: Values
@@ -52,8 +52,8 @@ def check_combinations(
     starting_points: by their place in the file. places: where the file sets a value, by dotted name.
     """
     told: set[tuple[str, Path_]] = set()
-    # What is wrong where fewer parameters were moved need not be said again where more were.
-    known: dict[int, set[str]] = {0: set(), 1: set(), 2: set()}
+    # By key, how few moved parameters break its rule: that need not be said again where more were moved.
+    fewest: dict[str, int] = {}
     configs = PointConfigs(parameters, base)
     for candidate in _candidates(parameters, base, starting_points):
         try:
@@ -61,11 +61,11 @@ def check_combinations(
         except ConfigError as error:
             for problem in error.problems:
                 path = candidate.path or _place(problem.key, candidate.varied, places)
-                below = {key for moved in range(candidate.moved) for key in known[moved]}
+                if candidate.path is None:
+                    fewest.setdefault(problem.key, candidate.moved)
                 # Messages hold values, so what was told is known by key and place.
-                if problem.key not in below and (problem.key, path) not in told:
+                if fewest.get(problem.key, 1) >= candidate.moved and (problem.key, path) not in told:
                     told.add((problem.key, path))
-                    known[candidate.moved].add(problem.key)
                     findings.add(path, _sentence(problem, path, candidate))
 
 

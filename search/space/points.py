@@ -35,5 +35,6 @@ class PointConfigs:
         if strangers:
             raise ConfigError(f"{name}: is not searched here{nearest(name, self._names)}" for name in strangers)
         used = active(self._parameters, self._base, values)
+        # By identity: 1 and true, 0.0 and -0.0 are equal.
         own = {name: values[name] for name in used if name in values and values[name] is not self._base[name]}
         return self._shared.with_values({**self._missing, **own})

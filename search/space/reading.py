@@ -10,7 +10,7 @@ from typing import Any, cast
 from licap.commands import program
 from licap.config import TrialConfig
 from licap.errors import ConfigError
-from licap.fields import Scalar, parse_all, specs_of, updated
+from licap.fields import Scalar, is_group, parse_all, specs_of, updated
 from licap.metrics import METRICS, Metric, metric
 from licap.presets import preset_values
 from licap.spelling import shown
@@ -242,8 +242,8 @@ def _read_parameters(given: Overridden, fixed: _Fixed) -> _Searched:
             found += [] if parameter is None else [parameter]
     if declared and set(declared) <= set(given.fixed):
         findings.add((OVERRIDE, ", ".join(declared)), "fixes all there is to search. Leave one out, or use `licap run`")
-    base = {**fixed.values, **_defaults(declared, findings)}
     searched = frozenset(declared) - set(given.fixed)
+    base = {**fixed.values, **_defaults({name: declared[name] for name in declared if name in searched}, findings)}
     raw_when = {
         name: declared[name]["when"]
         for name in declared
@@ -261,7 +261,7 @@ def _read_parameters(given: Overridden, fixed: _Fixed) -> _Searched:
 
 
 def _unknown_parameter(name: str, entry: object) -> str:
-    if isinstance(entry, Mapping) and any(field.startswith(f"{name}.") for field in specs_of(TrialConfig)):
+    if isinstance(entry, Mapping) and is_group(name, specs_of(TrialConfig)):
         return "is a group. Write the parameter's full dotted name here, as pretrain.lr: {type: float, …}"
     _, problems = parse_all(TrialConfig, {name: entry})
     return problems[0].message.replace("unknown key", "unknown parameter")

@@ -357,50 +357,6 @@ def test_the_config_of_a_trial_is_told_where_it_belongs_in_one_line(text: str) -
     )
 
 
-def test_a_rule_of_divisors_is_tried_inside_a_range_too(refusal: Any) -> None:
-    text = "config: {downstream: {model: gat, input: features}}\n"
-    [line] = refusal(text + entry("downstream.gat.heads", "type: int, low: 1, high: 8"))
-    assert line.startswith("study.yaml:3: search.downstream.gat.heads: must divide hidden (got 3 heads")
-    [line] = refusal(
-        text + entry("downstream.gat.heads", "type: int, low: 1, high: 2") + "  downstream.gat.hidden: "
-        "{type: int, low: 2, high: 4}\n"
-    )
-    assert "got 2 heads for a width of 3" in line
-
-
-@pytest.mark.parametrize(
-    ("search", "places"),
-    [
-        (
-            "  downstream.model: {type: categorical, choices: [mlp, geni]}\n"
-            "  pretrain.training: {type: categorical, choices: [before, joint]}\n",
-            ["study.yaml:3: search.pretrain.training:"],
-        ),
-        (
-            "  data.features: {type: categorical, choices: [both, struct], default: both}\n"
-            "  downstream.model: {type: categorical, choices: [rgtn, geni]}\n",
-            ["study.yaml:2: search.data.features:"],
-        ),
-        (
-            "  pretrain.training: {type: categorical, choices: [joint, before]}\n"
-            "  downstream.input: {type: categorical, choices: [embeddings, features]}\n",
-            ["study.yaml:2: search.pretrain.training:"],
-        ),
-        # Wrong by itself, and so not said again of combinations or of other parameters.
-        (
-            "  downstream.model: {type: categorical, choices: [geni, rgtn, gcn]}\n"
-            "  downstream.lr: {type: float, low: 0.001, high: 0.1}\n",
-            ["study.yaml:2: search.downstream.model:"],
-        ),
-    ],
-)
-def test_a_rule_that_joins_parts_is_tried_in_all_combinations_and_told_once(
-    refusal: Any, search: str, places: list[str]
-) -> None:
-    said = refusal(f"search:\n{search}")
-    assert [line[: len(place)] for line, place in zip(said, places, strict=True)] == places
-
-
 def test_all_mistakes_of_an_entry_come_at_once(refusal: Any) -> None:
     text = (
         "search:\n  split_seed: {type: int, low: 1.5, high: x, log: 3, foo: 2}\n"
@@ -411,44 +367,3 @@ def test_all_mistakes_of_an_entry_come_at_once(refusal: Any) -> None:
     assert sorted(keys) == sorted(
         [*entry, "search.pretrain.encoder.choices[0]", "search.pretrain.encoder.default", "config.unknown"]
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "begins", "holds"),
-    [
-        (entry("pretrain.lr", "type: float, low: 0.001, high: 0.1, step: 1e-30"), "search.pretrain.lr.step:", "small"),
-        (entry("pretrain.lr", "type: float, low: 0, high: 1e300, step: 1e-3"), "search.pretrain.lr.", ""),
-        (f"search:\n{LR}\ntrials: 30000000000\n", "trials:", "at most 1000000000"),
-        (f"search:\n{LR}\npruner: {{reduction: 1e300}}\n", "pruner.reduction:", "at most 1000000000"),
-        (f"search:\n{LR}\nresources: {{cpus: 2000}}\n", "resources.cpus:", "at most 1024 (got 2000)"),
-        (f"search:\n{LR}\ntime_budget: 1e308h\n", "time_budget:", "(got '1e308h')"),
-    ],
-)
-def test_numbers_beyond_all_use_are_refused_by_name(refusal: Any, text: str, begins: str, holds: str) -> None:
-    said = "\n".join(refusal(text))
-    assert begins in said and holds in said
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "search: {seed: {type: int, low: 0, high: 4294967295}, split_seed: {type: int, low: 0, high: 4294967295}}\n"
-        "sampler: grid\n",
-        f"search:\n{LR}\ntrials: 1000000000\npruner: hyperband\n",
-        f"search:\n{LR}\ntrials: 1000000000\n",
-        "search: {pretrain.lr: {type: float, low: 0.001, high: 0.101, step: 1e-6}}\nsampler: grid\n"
-        "start: [{pretrain.lr: 0.005}, {pretrain.lr: 0.0050000000000001}]\n",
-    ],
-    ids=["grid of all seeds", "hyperband", "asha", "fine steps"],
-)
-def test_a_huge_space_is_read_without_going_through_it(read: Any, text: str) -> None:
-    space = read(text)
-    assert SearchSpace.from_text(space.to_yaml(), source="again.yaml", overrides=["name=study"]) == space
-
-
-def test_a_long_file_name_gives_a_name_that_can_be_read_again(tmp_path: Path) -> None:
-    path = tmp_path / f"{'y' * 120}.yaml"
-    path.write_text(f"search:\n{LR}\n", encoding="utf-8")
-    space = SearchSpace.load(path)
-    assert space.name == "y" * 100
-    assert SearchSpace.from_text(space.to_yaml(), source="again.yaml") == space
