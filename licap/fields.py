@@ -342,16 +342,11 @@ class Checked:
     chosen_by: typing.ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        problems = []
-        for name, spec in specs_of(typing.cast(Any, type(self))).items():
-            if "." in name:
-                break
-            given = getattr(self, name)
-            try:
-                # As a file would have it: `~` of a path is a home folder in Python code too.
-                object.__setattr__(self, name, spec.parse(given))
-            except ValueError as error:
-                problems.append(Problem(name, str(error)))
+        cls: Any = type(self)
+        good, problems = parse_all(cls, {name: getattr(self, name) for name in specs_of(cls) if "." not in name})
+        for name, value in good.items():
+            # As a file would have it: `~` of a path is a home folder in Python code too.
+            object.__setattr__(self, name, value)
         problems = problems or list(self.cross_problems())
         if problems:
             raise ConfigError(problems)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from licap.errors import ConfigError, StoreError
+from licap.errors import ConfigError
 from licap.fields import Scalar
 from licap.metrics import METRICS, metric
 from search.insight.axes import Axis, axis_of, check_apart, pick_value
 from search.insight.cells import MetricTable, Run, metric_table
-from search.insight.leaderboard import Leaderboard, leaderboard
+from search.insight.leaderboard import Leaderboard, leaderboard, none_complete
 from search.insight.remarks import averaged_over, remarks
 from search.space import SearchSpace
 from search.study import TrialRecord
@@ -57,7 +57,7 @@ def compare(
     chosen = [metric(name) for name in metrics]
     board = leaderboard(trials, space)
     if not board.ranked:
-        raise StoreError(f"there is no complete trial to compare ({board.counts()}). Run more trials.")
+        raise none_complete(board, "compare")
     known = _known(board, space)
     down, across = (axis_of(names, space, [config for _, config in known.values()]) for names in (rows, columns))
     base = 0 if baseline is None else pick_value(across, baseline)

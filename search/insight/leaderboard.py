@@ -78,11 +78,19 @@ def leaderboard(trials: Iterable[TrialRecord], space: SearchSpace) -> Leaderboar
     return Leaderboard(tuple(ranked), space.metric, tuple(parameter.name for parameter in space.parameters))
 
 
+def none_complete(board: Leaderboard, purpose: str) -> StoreError:
+    """The error of a board without a ranked trial. purpose: what one is wanted to, as `compare`."""
+    return StoreError(
+        f"there is no complete trial to {purpose} ({board.counts()}). Go on with search/run.py --resume, and more "
+        "--trials where all have ended."
+    )
+
+
 def pick(board: Leaderboard, rank: int) -> Row:
     """The row of a rank. Raises: StoreError saying how many ranks there are."""
     ranked = board.ranked
     if not ranked:
-        raise StoreError(f"there is no complete trial to choose from ({board.counts()}). Go on with --resume.")
+        raise none_complete(board, "choose from")
     if not 1 <= rank <= len(ranked):
         raise StoreError(f"there is no rank {rank}: ranks go from 1 to {len(ranked)} ({board.counts()}).")
     return ranked[rank - 1]
