@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from licap.adam import Adam
 from licap.cuda_graphs import CudaGraph
 from licap.errors import DivergedError
 
@@ -43,8 +44,7 @@ class Learner:
         # A function of its own: a method would tie the learner to itself, and keep its stage until Python looks for
         # such ties.
         self._pass = epoch_pass(partial(_forward_and_backward, forward, self._parameters), cuda_graph_on)
-        self._adam = torch.optim.Adam(module.parameters(), lr=lr, weight_decay=weight_decay)
-        self._lr = lr
+        self._adam = Adam(self._parameters, lr=lr, weight_decay=weight_decay)
         self._clip_norm = math.inf if clip_norm is None else clip_norm
 
     def gradients(self) -> tuple[dict[str, Tensor], float]:
@@ -54,9 +54,7 @@ class Learner:
 
     def update(self, rate: float = 1.0) -> None:
         """Moves the parameters by the gradients. rate: share of the learning rate."""
-        for group in self._adam.param_groups:
-            group["lr"] = self._lr * rate
-        self._adam.step()
+        self._adam.step(rate)
 
     def values(self) -> list[Tensor]:
         """A copy of what `update` moves, for `pull_back`."""
@@ -74,22 +72,12 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and Adam's moments, copied."""
-        return {"parameters": self.parameters(), "adam": _copied(self._adam.state_dict())}
+        return {"parameters": self.parameters(), "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave."""
         self.module.load_state_dict(state["parameters"])
-        self._adam.load_state_dict(_copied(state["adam"]))
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone()
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_copied(item) for item in value)
-    return value
+        self._adam.load_state_dict(state["adam"])
 
 
 def _forward_and_backward(forward: Pass, parameters: list[nn.Parameter]) -> dict[str, Tensor]:

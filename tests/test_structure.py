@@ -29,6 +29,7 @@ LICAP_LAYERS = (
     ("datasets", "results"),
     ("losses", "ops"),
     ("models", "cuda_graphs"),
+    ("adam",),
     ("training", "probe"),
     ("step_limit",),
     ("pretrain", "downstream", "label_scale"),
