@@ -18,6 +18,11 @@ for _number, _answer in ((signal.SIGINT, signal.default_int_handler), (signal.SI
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _answer)
 
+# Tests side by side share the cores: threads that wait for each other's cores cost more than they do.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    _share = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _share)))
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

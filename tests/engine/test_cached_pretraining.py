@@ -45,11 +45,9 @@ def by_values(trials: tuple[TrialRecord, ...]) -> dict[object, TrialRecord]:
 class Searches:
     """A search with a cache, and a second study in its root, an entry damaged."""
 
-    def __init__(self, place: Workplace, database: Path) -> None:
+    def __init__(self, place: Workplace) -> None:
         self.place = place
         place.write("cached.yaml", SPACE)
-        (place.folder / "mlruns").mkdir()
-        shutil.copy(database, place.folder / "mlruns" / "mlflow.db")
         first = place.run(*SEARCH, "2")
         damaged = min((place.folder / "mlruns" / "cache").glob("*.pt"))
         damaged.write_bytes(damaged.read_bytes()[:-100])
@@ -66,7 +64,7 @@ class Searches:
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searches:
     """Both, run once."""
-    return Searches(make_workplace(tmp_path_factory.mktemp("shared")), empty_database)
+    return Searches(make_workplace(tmp_path_factory.mktemp("shared"), empty_database))
 
 
 def test_results_are_the_same_bits_with_and_without_the_cache(

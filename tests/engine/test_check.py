@@ -52,7 +52,7 @@ from search.tracking.reader import open_reader
 from search.tracking.server_reader import ServerReader
 
 
-@pytest.mark.parametrize("name", ["one slot", "diverged", "time budget"])
+@pytest.mark.parametrize("name", ["one slot", "in adversity"])
 def test_what_a_search_left_agrees(
     searches: Searches, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -109,10 +108,7 @@ def run(place: Workplace, starts: list[str], *words: str) -> Ran:
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Mapping[str, Ran]:
     """Two searches at the same time: one with all faults that come by themselves, one whose trials take too long."""
-    slow, mixed = (make_workplace(tmp_path_factory.mktemp(name)) for name in ("slow", "mixed"))
-    for place in (slow, mixed):
-        (place.folder / "mlruns").mkdir()
-        shutil.copy(empty_database, place.folder / "mlruns" / "mlflow.db")
+    slow, mixed = (make_workplace(tmp_path_factory.mktemp(name), empty_database) for name in ("slow", "mixed"))
     with ThreadPoolExecutor(2) as pool:
         late = pool.submit(
             run, slow, ["{seed: 3}", "{seed: 4}", "{}"], "--trials", "6", "--max-concurrent", "1",

@@ -151,14 +151,13 @@ def test_predictions_list_every_node_with_its_split(finished: FinishedSearch) ->
 
 
 def test_without_dgl_and_without_a_home_the_main_job_runs(searches: Searches) -> None:
-    search = searches["no dgl, no home, little memory"]
+    search = searches["in adversity"]
     assert search.place.run("-c", "import dgl", env=misled(search.place)).returncode != 0
-    states = [row["state"] for row in search.result["trials"]]
-    assert len(states) == 3 and set(states) <= {"complete", "pruned"}
+    assert "complete" in {row["state"] for row in search.result["trials"]}
 
 
 def test_no_more_trials_run_at_a_time_than_memory_holds(searches: Searches) -> None:
-    place = searches["no dgl, no home, little memory"].place
+    place = searches["in adversity"].place
     running, most = set(), 0
     for event in Study.open(place.folder / "mlruns", "small").events:
         if isinstance(event, Proposed):
@@ -170,7 +169,7 @@ def test_no_more_trials_run_at_a_time_than_memory_holds(searches: Searches) -> N
 
 
 def test_a_diverged_trial_is_told_and_the_study_goes_on(searches: Searches) -> None:
-    place = searches["diverged"].place
+    place = searches["in adversity"].place
     trials = trials_of(place)
     diverged = [trial for trial in trials if trial.failure == "diverged"]
     assert diverged and any(trial.state == "complete" for trial in trials)
@@ -211,9 +210,12 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Stopped]:
+def stopped(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Mapping[int, Stopped]:
     """Two searches at the same time: one is interrupted, the other loses a worker and is terminated after that."""
-    places = {number: make_workplace(tmp_path_factory.mktemp("stopped")) for number in (signal.SIGINT, signal.SIGTERM)}
+    places = {
+        number: make_workplace(tmp_path_factory.mktemp("stopped"), empty_database)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     words = ("search/run.py", "--space", "small.yaml", "--trials", "500", "--set", "pruner=none")
     running = {number: place.start(*words) for number, place in places.items()}
     for place in places.values():
@@ -296,7 +298,7 @@ def test_what_was_interrupted_is_resumed_in_record_and_store(stopped: Mapping[in
 
 
 def test_a_time_budget_ends_the_search_in_good_order(searches: Searches) -> None:
-    search = searches["time budget"]
+    search = searches["in adversity"]
     trials = trials_of(search.place)
     assert 0 < len(trials) < 500
     assert search.result["stop_reason"] == "time budget"
