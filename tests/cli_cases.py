@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from in_process import run_here
+
+from licap.cli import main
+
 SMALL = """\
 data.synthetic: {num_nodes: 150, num_edges: 700, num_relations: 8}
 data.node2vec: {dim: 8, num_walks: 2, walk_length: 8}
@@ -25,6 +29,11 @@ NAMES = ('6" gun, "loud"', "a,b;c", "Ünïcode – 名前", "'single'", '"')
 def licap(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Runs `licap WORDS…` in a folder."""
     return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def licap_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Calls `licap WORDS…` in a folder without a process of its own."""
+    return run_here(main, ["licap", *words], folder)
 
 
 def command(*words: str) -> list[str]:

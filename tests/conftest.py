@@ -30,9 +30,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     # Asked for by pytest-xdist alone, without which tests run as well, one after another.
     from xdist.scheduler import LoadFileScheduling
 
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            # Two workers would compile the same kernels at the same time.
+            return "tests/ops" if nodeid.startswith("tests/ops/") else super()._split_scope(nodeid)
+
     # In the order of folders, for searches come early there: they take longest, and each waits more than it works.
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config, log)
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import SMALL, contents, licap, refused, write_tsv
+from cli_cases import SMALL, contents, licap_here, refused, write_tsv
 
 from licap.commands import script
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("words", ["5", "x", "0,,1", "-1"])
 def test_a_fold_that_does_not_exist_is_refused(folder: Path, words: str) -> None:
-    refused(licap(folder, "run", "small.yaml", f"--folds={words}", "--out", "out"), "--folds", "0 to 4")
+    refused(licap_here(folder, "run", "small.yaml", f"--folds={words}", "--out", "out"), "--folds", "0 to 4")
     assert not (folder / "out").exists()
 
 
@@ -43,7 +43,7 @@ def test_a_fold_that_does_not_exist_is_refused(folder: Path, words: str) -> None
 def test_files_of_other_origin_are_not_replaced(folder: Path, name: str, text: str) -> None:
     (folder / "out").mkdir()
     (folder / "out" / name).write_text(text, encoding="utf-8")
-    refused(licap(folder, "run", "small.yaml", "--out", "out"), "out", "replaced", name, "--out")
+    refused(licap_here(folder, "run", "small.yaml", "--out", "out"), "out", "replaced", name, "--out")
     assert contents(folder / "out") == {name: text.encode()}
 
 
@@ -124,7 +124,7 @@ def test_bad_data_is_refused_with_file_and_place(
     make, parts = case
     make(folder / "kg")
     before = set(folder.rglob("*"))
-    done = licap(folder, "run", "small.yaml", "--out", "out", "--set", "data.path=kg")
+    done = licap_here(folder, "run", "small.yaml", "--out", "out", "--set", "data.path=kg")
     refused(done, *parts)
     assert set(folder.rglob("*")) == before
 
@@ -141,7 +141,7 @@ CONFIGS = {
 
 
 def test_a_space_file_is_told_where_it_belongs_in_one_line(folder: Path, repository: Path) -> None:
-    done = licap(folder, "run", str(repository / "spaces" / "default.yaml"))
+    done = licap_here(folder, "run", str(repository / "spaces" / "default.yaml"))
     refused(done, "this is a space file", script("run.py", "--space", repository / "spaces" / "default.yaml"))
     assert done.stderr.count("\n") == 1
     assert [path.name for path in folder.iterdir()] == ["small.yaml"]
@@ -149,21 +149,21 @@ def test_a_space_file_is_told_where_it_belongs_in_one_line(folder: Path, reposit
 
 @pytest.mark.parametrize("command", [("run", "small.yaml"), ("data", "inspect")], ids=["run", "inspect"])
 def test_two_values_for_one_key_are_refused(folder: Path, command: tuple[str, ...]) -> None:
-    done = licap(folder, *command, "--set", "seed=1", "--set", "seed=2")
+    done = licap_here(folder, *command, "--set", "seed=1", "--set", "seed=2")
     refused(done, "--set seed=1 and --set seed=2", "two values for seed")
-    assert licap(folder, *command, "--set", "seed=1", "--set", "seed=x").returncode == 2
+    assert licap_here(folder, *command, "--set", "seed=1", "--set", "seed=x").returncode == 2
 
 
 @pytest.mark.parametrize(("text", "parts"), CONFIGS.values(), ids=CONFIGS)
 def test_a_bad_config_is_refused_with_its_line(folder: Path, text: str, parts: list[str]) -> None:
     (folder / "bad.yaml").write_text(text, encoding="utf-8")
-    refused(licap(folder, "run", "bad.yaml", "--out", "out"), *parts)
+    refused(licap_here(folder, "run", "bad.yaml", "--out", "out"), *parts)
     assert not (folder / "out").exists()
 
 
 def test_an_out_folder_that_is_a_file_is_refused(folder: Path) -> None:
     (folder / "out").write_text("mine", encoding="utf-8")
-    refused(licap(folder, "run", "small.yaml", "--out", "out"), "out")
+    refused(licap_here(folder, "run", "small.yaml", "--out", "out"), "out")
     assert (folder / "out").read_text(encoding="utf-8") == "mine"
 
 

@@ -220,16 +220,16 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> M
     running = {number: place.start(*words) for number, place in places.items()}
     for place in places.values():
         wait_for(lambda place=place: reports_of(place) > 3)
+    below = set().union(*(descendants(process.pid) for process in running.values()))
+    listened_at = frozenset(listening(below | {process.pid for process in running.values()}))
+    # Ctrl-C reaches all processes of a terminal, a termination signal the one it was sent to.
+    os.killpg(running[signal.SIGINT].pid, signal.SIGINT)
     actors: list[int] = []
     # A title is written anew with each task, and may be caught half-way.
     wait_for(lambda: actors or actors.extend(actors_below(running[signal.SIGTERM].pid)))
     os.kill(actors[0], signal.SIGKILL)
     wait_for(lambda: goes_on_after_a_crash(places[signal.SIGTERM]))
-    below = set().union(*(descendants(process.pid) for process in running.values()))
-    assert below
-    listened_at = frozenset(listening(below | {process.pid for process in running.values()}))
-    # Ctrl-C reaches all processes of a terminal, a termination signal the one it was sent to.
-    os.killpg(running[signal.SIGINT].pid, signal.SIGINT)
+    below |= descendants(running[signal.SIGTERM].pid)
     running[signal.SIGTERM].send_signal(signal.SIGTERM)
     errors = {number: process.communicate(timeout=90)[1] for number, process in running.items()}
     wait_for(lambda: not living(below), 20)

@@ -8,6 +8,9 @@ import sqlite3
 
 import pytest
 from conftest_tools import Workplace
+from in_process import run_here
+
+from search.run import main
 
 REFUSALS = {
     "a space file that is not there": (("--space", "absent.yaml"), ["absent.yaml", "no such file"]),
@@ -33,7 +36,7 @@ REFUSALS = {
 def test_it_is_refused_in_one_sentence(workplace: Workplace, words: tuple[tuple[str, ...], list[str]]) -> None:
     options, expected = words
     space = () if "--space" in options else ("--space", "small.yaml")
-    done = workplace.run("search/run.py", *space, *options)
+    done = run_here(main, ["search/run.py", *space, *options], workplace.folder, workplace.environment)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1
