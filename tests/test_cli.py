@@ -16,7 +16,9 @@ import pytest
 from cli_cases import NAMES, RESULTS, SMALL, command, contents, licap, licap_here, refused, write_tsv
 
 from licap.cli import parse_folds
-from licap.config import TrialConfig
+from licap.config import TrialConfig, load_config
+from licap.experiment import config_of
+from licap.results import run_folder
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +122,21 @@ def interrupt(folder: Path, number: int, when: Callable[[str], bool]) -> None:
     assert not (folder / "out" / "metrics.json").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_was_cut_off_resumes_to_the_same_bits(folder: Path, uncut: Path, number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_a_run_as_ctrl_c_does(folder: Path, number: int) -> None:
     interrupt(folder, number, lambda line: "epoch" in line)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
+    """The results of the run of `uncut`, of which Ctrl-C has left the beginning."""
+    folder = make_folder(tmp_path_factory.mktemp("interrupted"), features)
+    interrupt(folder, signal.SIGINT, lambda line: "epoch" in line)
+    return folder / "out"
+
+
+def test_a_run_that_was_cut_off_resumes_to_the_same_bits(folder: Path, interrupted: Path, uncut: Path) -> None:
+    shutil.copytree(interrupted, folder / "out")
     done = licap(folder, "run", "small.yaml", "--set", "downstream.max_epochs=400", "--out", "out", "--resume")
     assert done.returncode == 0, done.stderr
     for name in RESULTS:
@@ -164,16 +178,19 @@ def test_results_of_the_same_config_are_replaced_and_said_to_be(
 
 def test_without_out_each_config_and_set_of_folds_has_a_folder(folder: Path) -> None:
     short = ("--set", "pretrain.max_epochs=1", "--set", "downstream.max_epochs=1")
-    for words in ((), ("--folds", "1"), ("--folds", "0,1"), ("--set", "pretrain.temperature=0.07234234")):
+    for words in (("--folds", "0,1"), ("--set", "pretrain.temperature=0.07234234")):
         done = licap(folder, "run", "small.yaml", *short, *words)
         assert done.returncode == 0 and "replacing" not in done.stderr, done.stderr
-    names = [path.name for path in (folder / "runs").iterdir()]
-    assert len(names) == 4 and max(map(len, names)) < 70
+    names = {path.name for path in (folder / "runs").iterdir()}
+    assert len(names) == 2
+    config = load_config(folder / "small.yaml", [])
+    names |= {run_folder(Path(), config_of(config, folds), folds).name for folds in ([0], [1], [0, 1])}
+    assert len(names) == 5 and max(map(len, names)) < 70
     assert all(name.startswith("synthetic_geni_features+embeddings_fold") for name in names)
 
 
-def test_a_run_that_did_not_end_is_replaced_only_with_a_word(folder: Path) -> None:
-    interrupt(folder, signal.SIGINT, lambda line: "epoch" in line)
+def test_a_run_that_did_not_end_is_replaced_only_with_a_word(folder: Path, interrupted: Path) -> None:
+    shutil.copytree(interrupted, folder / "out")
     done = licap(folder, "run", "small.yaml", "--set", "downstream.max_epochs=400", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "did not come to its end" in done.stderr and "--resume" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,6 @@ pruner: none
 report_every: 2
 """
 )
-SEARCH = ("search/run.py", "--space", "cached.yaml", "--max-concurrent")
 EPOCHS = {"pretrain.max_epochs": 4, "downstream.max_epochs": 4}
 
 
@@ -42,60 +42,58 @@ def by_values(trials: tuple[TrialRecord, ...]) -> dict[object, TrialRecord]:
     return {tuple(sorted(trial.values.items())): trial for trial in trials}
 
 
-class Searches:
-    """A search with a cache, and a second study in its root, an entry damaged."""
+@dataclass(frozen=True)
+class Ran:
+    """A search with a cache."""
 
-    def __init__(self, place: Workplace) -> None:
-        self.place = place
-        place.write("cached.yaml", SPACE)
-        first = place.run(*SEARCH, "2")
-        damaged = min((place.folder / "mlruns" / "cache").glob("*.pt"))
-        damaged.write_bytes(damaged.read_bytes()[:-100])
-        words = ("--set", "pruner={name: asha, grace: 2, reduction: 2}", "--study", "second")
-        second = place.run(*SEARCH, "1", *words)
-        assert [done.returncode for done in (first, second)] == [0, 0], second.stderr
-        self.said = {"small": first.stderr, "second": second.stderr}
+    place: Workplace
+    said: str
 
-    def trials(self, name: str) -> Mapping[object, TrialRecord]:
-        """Trials of one of the two."""
-        return by_values(trials_of(self.place, name))
+    @property
+    def trials(self) -> Mapping[object, TrialRecord]:
+        """Its trials."""
+        return by_values(trials_of(self.place))
 
 
 @pytest.fixture(scope="module")
-def searches(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Searches:
-    """Both, run once."""
-    return Searches(make_workplace(tmp_path_factory.mktemp("shared"), empty_database))
+def ran(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ran:
+    """The search, run once."""
+    place = make_workplace(tmp_path_factory.mktemp("shared"), empty_database)
+    place.write("cached.yaml", SPACE)
+    done = place.run("search/run.py", "--space", "cached.yaml", "--max-concurrent", "2")
+    assert done.returncode == 0, done.stderr
+    return Ran(place, done.stderr)
 
 
-def test_results_are_the_same_bits_with_and_without_the_cache(
-    searches: Searches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(searches.place.folder)
-    space = SearchSpace.load(searches.place.folder / "cached.yaml")
-    first, second = (searches.trials(name) for name in ("small", "second"))
-    assert len(first) == 6
-    for values, trial in first.items():
+def test_results_are_the_same_bits_with_and_without_the_cache(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ran.place.folder)
+    space = SearchSpace.load(ran.place.folder / "cached.yaml")
+    assert len(ran.trials) == 6
+    for trial in ran.trials.values():
         trained = [report.metrics for report in Trial(space.config_for(trial.values))]
         assert [report.metrics for report in trial.reports] == trained
-        # What was pruned is the beginning of what was not.
-        begun = second[values].reports
-        assert [report.metrics for report in begun] == trained[: len(begun)]
-    assert {trial.state for trial in second.values()} == {"complete", "pruned"}
 
 
-def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from(searches: Searches) -> None:
-    first = sorted(trial.pretraining for trial in searches.trials("small").values())
+def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from(ran: Ran) -> None:
+    origins = sorted(trial.pretraining for trial in ran.trials.values())
     # Two slots may begin with the same one at the same time.
-    assert first[:3] == ["cached"] * 3 and "trained" in first
-    assert "taken from the cache" in searches.said["small"]
-    tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(searches.place, "trial")}
+    assert origins[:3] == ["cached"] * 3 and "trained" in origins
+    assert "taken from the cache" in ran.said
+    tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(ran.place, "trial")}
     assert set(tags.values()) == {"cached", "trained"}
 
 
-def test_a_second_study_takes_all_but_what_is_damaged(searches: Searches) -> None:
-    second = searches.trials("second").values()
-    assert sorted(trial.pretraining for trial in second) == ["cached"] * 5 + ["trained"]
-    assert searches.said["second"].count("damaged") == 1
+def test_an_entry_that_is_damaged_is_trained_anew_and_said_once(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    whole = steps(new_actor(folder, tmp_path / "whole.pt"))
+    [entry] = folder.glob("*.pt")
+    entry.write_bytes(entry.read_bytes()[:-100])
+    found = steps(new_actor(folder, tmp_path / "second.pt"))
+    assert reports_of(found) == reports_of(whole)
+    assert {result.pretraining for result in found} == {"trained"}
+    [warning] = [warning for result in found for warning in result.warnings]
+    assert "damaged" in warning
+    assert {result.pretraining for result in steps(new_actor(folder, tmp_path / "third.pt"))} == {"cached"}
 
 
 def steps(actor: TrialActor, count: int | None = None) -> list[StepResult]:
