@@ -32,7 +32,7 @@ TESTS = {
     "licap/probe.py": ["tests/test_probe.py"],
     "licap/signals.py": ["tests/test_signals.py"],
     "licap/downstream.py": ["tests/test_downstream.py", "tests/test_trial.py"],
-    "licap/trial.py": ["tests/test_trial.py"],
+    "licap/trial.py": ["tests/test_trial.py", "tests/test_trial_store.py", "tests/test_variants.py"],
     "search/strategy/pruner.py": ["tests/strategy/test_pruner.py"],
     "search/strategy/median.py": ["tests/strategy/test_pruner.py"],
     "search/strategy/hyperband.py": ["tests/strategy/test_pruner.py"],
