@@ -299,6 +299,18 @@ def test_a_learning_rate_that_is_far_too_large_ends_as_diverged(
         next(trial)
 
 
+def test_a_trial_that_diverged_has_also_done_so_after_a_resume(dataset: Dataset) -> None:
+    config = tiny_config({"downstream.lr": 1e30})
+    trial, resumed = Trial(config, dataset=dataset), Trial(config, dataset=dataset)
+    with pytest.raises(DivergedError) as first:
+        list(trial)
+    resumed.load_state_dict(through_a_file(trial.state_dict()))
+    for each in (trial, resumed):
+        with pytest.raises(DivergedError) as again:
+            next(each)
+        assert str(again.value) == str(first.value)
+
+
 def test_features_with_huge_values_end_as_diverged() -> None:
     for seen in ("features", "features+embeddings"):
         trial = Trial(tiny_config({"downstream.input": seen}), dataset=tiny_dataset(scale=1e38))
