@@ -66,14 +66,14 @@ class Adam:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Copies what `state_dict` gave, or `torch.optim.Adam`'s (which has no entry for what never had a gradient)."""
         for position, (parameter, moments) in enumerate(zip(self._parameters, self._moments, strict=True)):
-            fresh = _no_moments(parameter)
+            saved = state["state"].get(position) or _no_moments(parameter)
             for name, value in moments.items():
-                value.copy_(state["state"].get(position, fresh)[name])
+                value.copy_(saved[name])
 
 
 def _no_moments(parameter: Tensor) -> dict[str, Tensor]:
     return {
         "step": torch.tensor(0.0),
-        "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-        "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
     }

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-import torch
 from ray import tune
 
 from licap.checkpoint import load_checkpoint, save_checkpoint
@@ -42,8 +41,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray has no types here
         self._own: tuple[DataConfig, Dataset] | None = None
         self._warnings: list[str] = []
         self._store = None if cache is None else EmbeddingCache(cache.folder, cache.max_bytes, self._warnings.append)
-        # torch loads a second's worth of modules with its first optimiser: no trial's time is to count that.
-        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

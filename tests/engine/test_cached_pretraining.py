@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +40,7 @@ report_every: 2
 EPOCHS = {"pretrain.max_epochs": 4, "downstream.max_epochs": 4}
 
 
-def by_values(trials: tuple[TrialRecord, ...]) -> dict[object, TrialRecord]:
+def by_values(trials: tuple[TrialRecord, ...]) -> Mapping[object, TrialRecord]:
     """Trials by what tells them apart, in whichever order slots took them."""
     return {tuple(sorted(trial.values.items())): trial for trial in trials}
 
@@ -50,9 +53,9 @@ class Ran:
     said: str
 
     @property
-    def trials(self) -> Mapping[object, TrialRecord]:
+    def trials(self) -> tuple[TrialRecord, ...]:
         """Its trials."""
-        return by_values(trials_of(self.place))
+        return trials_of(self.place)
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +72,35 @@ def test_results_are_the_same_bits_with_and_without_the_cache(ran: Ran, monkeypa
     monkeypatch.chdir(ran.place.folder)
     space = SearchSpace.load(ran.place.folder / "cached.yaml")
     assert len(ran.trials) == 6
-    for trial in ran.trials.values():
+    for trial in ran.trials:
         trained = [report.metrics for report in Trial(space.config_for(trial.values))]
         assert [report.metrics for report in trial.reports] == trained
 
 
 def test_each_pretraining_is_trained_once_and_the_others_say_where_it_comes_from(ran: Ran) -> None:
-    origins = sorted(trial.pretraining for trial in ran.trials.values())
+    origins = sorted(trial.pretraining for trial in ran.trials)
     # Two slots may begin with the same one at the same time.
     assert origins[:3] == ["cached"] * 3 and "trained" in origins
     assert "taken from the cache" in ran.said
     tags = {run.info.run_name: run.data.tags["pretraining"] for run in runs_of(ran.place, "trial")}
     assert set(tags.values()) == {"cached", "trained"}
+
+
+@pytest.mark.long
+def test_a_second_study_takes_all_but_what_is_damaged(ran: Ran) -> None:
+    damaged = min((ran.place.folder / "mlruns" / "cache").glob("*.pt"))
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    words = ("--set", "pruner={name: asha, grace: 2, reduction: 2}", "--study", "second")
+    done = ran.place.run("search/run.py", "--space", "cached.yaml", "--max-concurrent", "1", *words)
+    assert done.returncode == 0, done.stderr
+    second = trials_of(ran.place, "second")
+    assert sorted(trial.pretraining for trial in second) == ["cached"] * 5 + ["trained"]
+    assert done.stderr.count("damaged") == 1
+    assert {trial.state for trial in second} == {"complete", "pruned"}
+    whole = by_values(ran.trials)
+    for values, trial in by_values(second).items():
+        # What was pruned is the beginning of what was not.
+        assert trial.reports == whole[values].reports[: len(trial.reports)]
 
 
 def test_an_entry_that_is_damaged_is_trained_anew_and_said_once(tmp_path: Path) -> None:
@@ -116,6 +136,19 @@ def new_actor(folder: Path, checkpoint: Path, recorded: int = 0) -> TrialActor:
 def reports_of(results: list[StepResult]) -> list[Report]:
     """All reports, in order."""
     return [report for result in results for report in result.reports]
+
+
+def test_a_worker_does_not_import_torchs_compiler(tmp_path: Path) -> None:
+    # It costs a process 1.3 s and 140 MiB; a resumed trial loads the optimiser's state too.
+    code = (
+        "import sys; from pathlib import Path; from test_cached_pretraining import new_actor, steps\n"
+        "folder = Path(sys.argv[1])\n"
+        "steps(new_actor(folder / 'cache', folder / '0.pt'), 6)\n"
+        "assert steps(new_actor(folder / 'cache', folder / '0.pt', recorded=6))[-1].finished\n"
+        "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=os.environ | {"PYTHONPATH": paths})
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["cache still there", "cache gone"])
