@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from licap.machine import usable_cpus
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -20,8 +22,8 @@ for _number, _answer in ((signal.SIGINT, signal.default_int_handler), (signal.SI
 
 # Tests side by side share the cores: threads that wait for each other's cores cost more than they do.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
-    _share = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _share)))
+    _share = max(1, usable_cpus() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(_share))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,6 @@
 """A command run in the process of the tests: what it prints and how it ends, without a start of Python and torch.
 
-For commands that refuse. What trains, writes, or is stopped by signals runs as a process of its own.
+For commands that refuse, or only look. What trains, or is stopped by signals, runs as a process of its own.
 """
 
 from __future__ import annotations
@@ -30,4 +30,5 @@ def run_here(
             code = main()
         except SystemExit as end:
             code = end.code
-    return subprocess.CompletedProcess(words, int(str(code or 0)), out.getvalue(), errors.getvalue())
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), errors.getvalue())

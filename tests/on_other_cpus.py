@@ -39,6 +39,8 @@ def _each() -> Iterator[tuple[str, Mapping[str, str]]]:
     yield "torch", {"ATEN_CPU_CAPABILITY": "default"}
     yield "numpy", {"NPY_DISABLE_CPU_FEATURES": " ".join(_numpy_features())}
     yield "numba", {"NUMBA_CPU_NAME": "generic"}
+    # Tests side by side share the cores, so that the default may be one thread too.
+    yield "two threads", {"OMP_NUM_THREADS": "2"}
     yield "one thread", {"OMP_NUM_THREADS": "1"}
     if platform.machine() in ("x86_64", "AMD64"):
         # numpy's and scipy's BLAS, and the logarithm and exponential of glibc; other C libraries pass over it.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import NAMES, RESULTS, SMALL, command, contents, licap, refused, write_tsv
+from cli_cases import NAMES, RESULTS, SMALL, command, contents, licap, licap_here, refused, write_tsv
 
 from licap.cli import parse_folds
 from licap.config import TrialConfig
@@ -139,14 +139,14 @@ def test_a_checkpoint_of_another_config_is_refused(after: Path) -> None:
     config = after / "out" / "config.yaml"
     config.write_text(config.read_text(encoding="utf-8").replace("seed: 0\n", "seed: 1\n", 1), encoding="utf-8")
     before = contents(after / "out")
-    refused(licap(after, "run", "out/config.yaml", "--out", "out", "--resume"), "checkpoint.pt")
+    refused(licap_here(after, "run", "out/config.yaml", "--out", "out", "--resume"), "checkpoint.pt")
     assert contents(after / "out") == before
 
 
 def test_results_of_another_config_are_not_replaced(after: Path) -> None:
     before = contents(after / "out")
     for words in (("--set", "pretrain.lr=0.01"), ("--folds", "1"), ("--set", "pretrain.lr=0.01", "--resume")):
-        other = licap(after, "run", "small.yaml", "--out", "out", *words)
+        other = licap_here(after, "run", "small.yaml", "--out", "out", *words)
         refused(other, "out: holds results of another", "--out")
         assert ("pretrain.lr is 0.005 there, 0.01 here" in other.stderr) == ("--folds" not in words)
     assert contents(after / "out") == before
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_refused(after: Path) -> None:
     path = after / "out" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:500])
     before = contents(after / "out")
-    refused(licap(after, "run", "small.yaml", "--out", "out", "--resume"), "checkpoint.pt")
+    refused(licap_here(after, "run", "small.yaml", "--out", "out", "--resume"), "checkpoint.pt")
     assert contents(after / "out") == before
 
 
@@ -217,11 +217,11 @@ def test_names_come_out_of_the_predictions_verbatim(folder: Path) -> None:
 
 def test_inspect_shows_counts_and_warnings_of_a_data_set(folder: Path) -> None:
     write_tsv(folder / "kg")
-    done = licap(folder, "data", "inspect", "kg")
+    done = licap_here(folder, "data", "inspect", "kg")
     assert done.returncode == 0, done.stderr
     for part in ("nodes", "80", "repeated triples", "self loops", "degrees"):
         assert part in done.stdout
-    refused(licap(folder, "data", "inspect", "absent"), "absent")
+    refused(licap_here(folder, "data", "inspect", "absent"), "absent")
 
 
 def test_config_lists_every_key_with_its_rule() -> None:

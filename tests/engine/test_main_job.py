@@ -153,7 +153,9 @@ def test_predictions_list_every_node_with_its_split(finished: FinishedSearch) ->
 def test_without_dgl_and_without_a_home_the_main_job_runs(searches: Searches) -> None:
     search = searches["in adversity"]
     assert search.place.run("-c", "import dgl", env=misled(search.place)).returncode != 0
-    assert "complete" in {row["state"] for row in search.result["trials"]}
+    trials = trials_of(search.place)
+    assert len(trials) >= 3 and "complete" in {trial.state for trial in trials}
+    assert {trial.failure for trial in trials} <= {None, "diverged", "interrupted"}
 
 
 def test_no_more_trials_run_at_a_time_than_memory_holds(searches: Searches) -> None:
@@ -222,6 +224,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> M
         wait_for(lambda place=place: reports_of(place) > 3)
     below = set().union(*(descendants(process.pid) for process in running.values()))
     listened_at = frozenset(listening(below | {process.pid for process in running.values()}))
+    assert below
     # Ctrl-C reaches all processes of a terminal, a termination signal the one it was sent to.
     os.killpg(running[signal.SIGINT].pid, signal.SIGINT)
     actors: list[int] = []
